@@ -1,0 +1,24 @@
+"""The integer network: types, ops with their exact meaning, graph, and how it is stored."""
+
+from hwgen.network.graph import Network, Node
+from hwgen.network.ops import OPS, Conv2d, Input, Linear, MaxPool2d, Op, Requantise
+from hwgen.network.store import StoreError, load_network, save_network
+from hwgen.network.types import TensorType, bits_for, range_of
+
+__all__ = [
+    "OPS",
+    "Conv2d",
+    "Input",
+    "Linear",
+    "MaxPool2d",
+    "Network",
+    "Node",
+    "Op",
+    "Requantise",
+    "StoreError",
+    "TensorType",
+    "bits_for",
+    "load_network",
+    "range_of",
+    "save_network",
+]

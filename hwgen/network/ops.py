@@ -1,0 +1,295 @@
+"""The ops of the integer network, each with its exact meaning.
+
+An op is a frozen value. ``op.compute(x)`` is *the* golden model: NumPy integers in, integers out,
+exact for every input within ``op.input``. ``op.output`` is the type of the result, whose width is
+derived from the input's range and the op's own weights: sound, and not one bit too wide.
+
+Arrays are ``(N, H, W, C)`` or ``(N, F)``. Weights are ``(K, kh, kw, C)``, output channel first.
+"""
+
+from math import prod
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from hwgen.network import exact
+from hwgen.network.types import TensorType, bits_for, range_of
+from hwgen.network.values import value
+
+__all__ = ["OPS", "Conv2d", "Input", "Linear", "MaxPool2d", "Op", "Requantise", "weight_range"]
+
+
+class Op(Protocol):
+    """What every op has. ``inputs`` are the types it was made for."""
+
+    kind: ClassVar[str]
+
+    @property
+    def inputs(self) -> tuple[TensorType, ...]: ...
+    @property
+    def output(self) -> TensorType: ...
+    def compute(self, *x: np.ndarray) -> np.ndarray: ...
+
+
+def weight_range(bits: int) -> tuple[int, int]:
+    """Range of a weight: two's complement; one bit means -1 or +1 (bipolar)."""
+    return (-1, 1) if bits == 1 else range_of(bits, signed=True)
+
+
+def _check_weights(weights: np.ndarray, bias: np.ndarray, bits: int) -> None:
+    if not 1 <= bits <= 16:
+        raise ValueError(f"weight_bits must be 1 to 16, not {bits}")
+    lo, hi = weight_range(bits)
+    if weights.size and (weights.min() < lo or weights.max() > hi):
+        raise ValueError(f"weights of {bits} bits must lie in [{lo}, {hi}]")
+    if bits == 1 and not np.all(np.abs(weights) == 1):
+        raise ValueError("weights of 1 bit must be -1 or +1")
+    if bias.shape != weights.shape[:1]:
+        raise ValueError(f"bias must have shape {weights.shape[:1]}, not {bias.shape}")
+
+
+def _sum_range(weights: np.ndarray, bias: np.ndarray, source: TensorType) -> tuple[int, int]:
+    """Exact smallest and largest ``bias + sum(w * x)`` over all ``x`` within ``source``.
+
+    Both are reached: by the input that is ``lo`` or ``hi`` wherever the weight's sign asks for it.
+    """
+    flat = weights.reshape(len(weights), -1).astype(np.int64)
+    positive, negative = np.maximum(flat, 0).sum(1), np.minimum(flat, 0).sum(1)
+    bias = bias.astype(np.int64)
+    lowest = positive * source.lo + negative * source.hi + bias
+    highest = positive * source.hi + negative * source.lo + bias
+    return int(lowest.min()), int(highest.max())
+
+
+@value
+class Input:
+    """Where the integers start."""
+
+    kind: ClassVar[str] = "input"
+    type: TensorType
+
+    @property
+    def inputs(self) -> tuple[TensorType, ...]:
+        return ()
+
+    @property
+    def output(self) -> TensorType:
+        return self.type
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        """``x`` itself; ValueError if an integer is out of range or the shape is wrong."""
+        if x.shape[1:] != self.type.shape:
+            raise ValueError(f"frames must have shape {self.type.shape}, not {x.shape[1:]}")
+        if x.size and (x.min() < self.type.lo or x.max() > self.type.hi):
+            raise ValueError(f"inputs must lie in [{self.type.lo}, {self.type.hi}]")
+        return x
+
+
+@value
+class Conv2d:
+    """2-D convolution (cross-correlation, as in torch): ``bias + sum(w * x)`` over each window.
+
+    ``padding`` is ``(top, bottom, left, right)``; padded places hold the input's zero point.
+    """
+
+    kind: ClassVar[str] = "conv2d"
+    input: TensorType
+    weights: np.ndarray
+    bias: np.ndarray
+    weight_bits: int
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def __post_init__(self):
+        _check_weights(self.weights, self.bias, self.weight_bits)
+        if len(self.input.shape) != 3 or self.weights.shape[3:] != self.input.shape[2:]:
+            raise ValueError(f"weights {self.weights.shape} do not fit an input {self.input.shape}")
+        if min(self.stride) < 1 or min(self.padding) < 0:
+            raise ValueError(f"stride {self.stride} or padding {self.padding} is out of range")
+        if min(self.output_size) < 1:
+            raise ValueError(f"kernel {self.kernel} is larger than the padded input")
+
+    @property
+    def inputs(self) -> tuple[TensorType, ...]:
+        return (self.input,)
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        return self.weights.shape[1:3]
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Height and width of the output."""
+        return window_counts(self.input.shape, self.kernel, self.stride, self.padding)
+
+    @property
+    def output(self) -> TensorType:
+        bits, signed = bits_for(*_sum_range(self.weights, self.bias, self.input))
+        return TensorType((*self.output_size, len(self.weights)), bits, signed)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds a frame; those on padded borders count."""
+        return prod(self.output_size) * self.weights.size
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        x = exact.pad(x, self.padding, self.input.zero_point)
+        rows = exact.windows(x, self.kernel, self.stride)
+        return exact.matmul(rows, self.weights, self.bias, self.input)
+
+
+@value
+class Linear:
+    """Fully connected layer over every integer of the frame, in stream order (H, W, C).
+
+    ``weights`` are ``(K, *input.shape)``.
+    """
+
+    kind: ClassVar[str] = "linear"
+    input: TensorType
+    weights: np.ndarray
+    bias: np.ndarray
+    weight_bits: int
+
+    def __post_init__(self):
+        _check_weights(self.weights, self.bias, self.weight_bits)
+        if self.weights.shape[1:] != self.input.shape:
+            raise ValueError(f"weights {self.weights.shape} do not fit an input {self.input.shape}")
+
+    @property
+    def inputs(self) -> tuple[TensorType, ...]:
+        return (self.input,)
+
+    @property
+    def output(self) -> TensorType:
+        bits, signed = bits_for(*_sum_range(self.weights, self.bias, self.input))
+        return TensorType((len(self.weights),), bits, signed)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds a frame."""
+        return self.weights.size
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        return exact.matmul(x, self.weights, self.bias, self.input)
+
+
+@value
+class MaxPool2d:
+    """Largest integer of each window; padded places hold the type's smallest."""
+
+    kind: ClassVar[str] = "max_pool2d"
+    input: TensorType
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def __post_init__(self):
+        if len(self.input.shape) != 3:
+            raise ValueError(f"max-pooling takes a map (H, W, C), not {self.input.shape}")
+        if min(self.kernel) < 1 or min(self.stride) < 1 or min(self.padding) < 0:
+            raise ValueError(f"kernel {self.kernel} or stride {self.stride} is out of range")
+        if min(window_counts(self.input.shape, self.kernel, self.stride, self.padding)) < 1:
+            raise ValueError(f"kernel {self.kernel} is larger than the padded input")
+
+    @property
+    def inputs(self) -> tuple[TensorType, ...]:
+        return (self.input,)
+
+    @property
+    def output(self) -> TensorType:
+        size = window_counts(self.input.shape, self.kernel, self.stride, self.padding)
+        source = self.input
+        return TensorType(
+            (*size, source.channels),
+            source.bits,
+            source.signed,
+            source.encoding,
+            source.scale,
+            source.zero_point,
+        )
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        x = exact.pad(x, self.padding, self.input.lo)
+        height, width = self.output.shape[:2]
+        (kh, kw), (sh, sw) = self.kernel, self.stride
+        taps = (
+            x[:, i : i + sh * (height - 1) + 1 : sh, j : j + sw * (width - 1) + 1 : sw]
+            for i in range(kh)
+            for j in range(kw)
+        )
+        best = next(taps).copy()
+        for tap in taps:
+            np.maximum(best, tap, out=best)
+        return best
+
+
+@value
+class Requantise:
+    """``clip(floor((x * m + 2^(shift-1)) / 2^shift) + zero_point, lo, hi)``, ``m`` per channel.
+
+    With ``shift`` 0 nothing is divided and nothing rounded. A ReLU is the clip at ``zero_point``.
+    Multipliers lie in [0, 65535].
+    """
+
+    kind: ClassVar[str] = "requantise"
+    input: TensorType
+    multiplier: np.ndarray
+    shift: int
+    bits: int
+    signed: bool
+    zero_point: int
+    lo: int
+    hi: int
+
+    def __post_init__(self):
+        if self.multiplier.shape != (self.input.channels,):
+            raise ValueError(f"one multiplier a channel: {self.input.channels}")
+        if self.multiplier.min() < 0 or self.multiplier.max() > 0xFFFF:
+            raise ValueError("multipliers must lie in [0, 65535]")
+        if not 0 <= self.shift <= 62:
+            raise ValueError(f"shift must be 0 to 62, not {self.shift}")
+        if self.input.bits + 16 > 62:
+            raise ValueError(f"accumulators of {self.input.bits} bits are too wide to requantise")
+        lo, hi = range_of(self.bits, self.signed)
+        if not lo <= self.lo <= self.hi <= hi:
+            raise ValueError(f"[{self.lo}, {self.hi}] is no range of {self.bits}-bit integers")
+
+    @property
+    def inputs(self) -> tuple[TensorType, ...]:
+        return (self.input,)
+
+    @property
+    def output(self) -> TensorType:
+        return TensorType(self.input.shape, self.bits, self.signed, "int", 1.0, self.zero_point)
+
+    @property
+    def is_shift(self) -> bool:
+        """True when no multiplier is needed."""
+        return bool(np.all(self.multiplier == 1))
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        y = x.astype(np.int64) * self.multiplier
+        if self.shift:
+            y += 1 << (self.shift - 1)
+            y >>= self.shift
+        y += self.zero_point
+        return np.clip(y, self.lo, self.hi, out=y).astype(np.int32)
+
+
+def window_counts(
+    shape: tuple[int, ...],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+) -> tuple[int, int]:
+    """How many windows fit, down and across."""
+    top, bottom, left, right = padding
+    return (
+        (shape[0] + top + bottom - kernel[0]) // stride[0] + 1,
+        (shape[1] + left + right - kernel[1]) // stride[1] + 1,
+    )
+
+
+#: Every op by the name it has on disk.
+OPS: dict[str, type] = {op.kind: op for op in (Input, Conv2d, Linear, MaxPool2d, Requantise)}

@@ -1,0 +1,50 @@
+"""Frozen dataclasses that hold arrays, and still compare, hash and stay as they are."""
+
+from dataclasses import dataclass, fields
+from typing import dataclass_transform
+
+import numpy as np
+
+__all__ = ["value"]
+
+
+@dataclass_transform(frozen_default=True, eq_default=True)
+def value(cls):
+    """A frozen dataclass whose NumPy fields are read-only and compared by contents."""
+    cls = dataclass(frozen=True, eq=False)(cls)
+
+    def freeze(self):
+        for field in fields(self):
+            array = getattr(self, field.name)
+            if isinstance(array, np.ndarray) and array.flags.writeable:
+                array = array.copy()
+                array.flags.writeable = False
+                object.__setattr__(self, field.name, array)
+
+    def __init__(self, *args, **kwargs):
+        plain_init(self, *args, **kwargs)
+        freeze(self)
+
+    def __eq__(self, other):
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(
+            np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
+            for mine, theirs in (
+                (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)
+            )
+        )
+
+    def __hash__(self):
+        return hash(
+            tuple(
+                v.tobytes() if isinstance(v, np.ndarray) else v
+                for v in (getattr(self, f.name) for f in fields(self))
+            )
+        )
+
+    plain_init = cls.__init__
+    cls.__init__ = __init__
+    cls.__eq__ = __eq__
+    cls.__hash__ = __hash__
+    return cls
