@@ -1,0 +1,50 @@
+"""Amaranth components: engines, and the parts they are made of."""
+
+from typing import Protocol
+
+from hwgen.rtl_templates.conv import ConvSpec
+from hwgen.rtl_templates.convert import ConvertSpec
+from hwgen.rtl_templates.memory import VerilogTarget
+from hwgen.rtl_templates.pool import MaxPoolSpec
+from hwgen.rtl_templates.queue import FifoSpec
+from hwgen.rtl_templates.requantise import RequantiseSpec
+
+from hwgen.beats import Beats
+from hwgen.network import Conv2d, Linear, MaxPool2d, Op, Requantise
+from hwgen.primitives import Part
+from hwgen.schedule import Schedule
+
+__all__ = [
+    "ENGINES",
+    "ConvSpec",
+    "ConvertSpec",
+    "FifoSpec",
+    "MaxPoolSpec",
+    "RequantiseSpec",
+    "Spec",
+    "VerilogTarget",
+]
+
+
+class Spec(Protocol):
+    """What every engine and every piece of plumbing has.
+
+    Engines also have ``ops`` and ``foldings(op, family)``.
+    """
+
+    @property
+    def inputs(self) -> tuple[Beats, ...]: ...
+    @property
+    def outputs(self) -> tuple[Beats, ...]: ...
+    def schedule(self) -> Schedule: ...
+    def primitives(self) -> list[Part]: ...
+    def create(self, name: str): ...
+
+
+#: The engines that can do each op.
+ENGINES: dict[type[Op], tuple[type, ...]] = {
+    Conv2d: (ConvSpec,),
+    Linear: (ConvSpec,),
+    MaxPool2d: (MaxPoolSpec,),
+    Requantise: (RequantiseSpec,),
+}

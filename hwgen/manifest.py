@@ -1,0 +1,116 @@
+"""What is in a build directory: ports, packing, probes, hashes and versions."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from hwgen.beats import Beats
+from hwgen.network.types import TensorType
+
+__all__ = ["Manifest", "Port", "Probe", "identifier", "read_manifest"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Port:
+    """An AXI4-Stream port: ``{name}_tdata`` of ``8 * bytes`` bits carries one beat of ``beats``."""
+
+    name: str
+    beats: Beats
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of ``tdata``: whole bytes, the spare high bits are zero."""
+        return -(-self.beats.width // 8)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Where a node's stream runs inside the top module: wires ``{signal}__payload``, ``__valid``
+    and ``__ready``."""
+
+    node: str
+    signal: str
+    beats: Beats
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Contents of ``manifest.json``.
+
+    ``sources`` are the Verilog files in ``rtl/``; ``hashes`` maps every file that hwgen wrote,
+    by its path in the build directory, to its SHA-256.
+    """
+
+    design: str
+    input: Port
+    output: Port
+    probes: tuple[Probe, ...]
+    sources: tuple[str, ...]
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    top: str = "accelerator"
+    clock: str = "aclk"
+    reset: str = "aresetn"
+
+    def to_json(self) -> str:
+        """Text of ``manifest.json``."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, sort_keys=True) + "\n"
+
+    def changed(self, folder: Path) -> list[str]:
+        """Files of the build directory that are missing or no longer what hwgen wrote."""
+        return [
+            name
+            for name, digest in self.hashes.items()
+            if not (folder / name).is_file() or sha256(folder / name) != digest
+        ]
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def identifier(name: str) -> str:
+    """A layer's name as a Verilog identifier."""
+    plain = re.sub(r"\W", "_", name)
+    return plain if plain[:1].isalpha() else f"n_{plain}"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a build directory; ValueError if it is missing or damaged."""
+    try:
+        tree = json.loads((folder / "manifest.json").read_bytes())
+        if tree.pop("format") != FORMAT:
+            raise ValueError("another format")
+        tree["input"], tree["output"] = _port(tree["input"]), _port(tree["output"])
+        tree["probes"] = tuple(
+            Probe(p["node"], p["signal"], _beats(p["beats"])) for p in tree["probes"]
+        )
+        tree["sources"] = tuple(tree["sources"])
+        manifest = Manifest(**tree)
+    except OSError as error:
+        raise ValueError(f"{folder} is no build directory: it has no manifest.json") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder / 'manifest.json'} is damaged: {error}") from error
+    for name in (*manifest.hashes, *(f"rtl/{source}" for source in manifest.sources)):
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{folder / 'manifest.json'} names a file outside: {name}")
+    return manifest
+
+
+def _beats(tree: dict) -> Beats:
+    kind = dict(tree["type"])
+    kind["shape"] = tuple(kind["shape"])
+    if isinstance(kind["scale"], list):
+        kind["scale"] = tuple(kind["scale"])
+    return Beats(TensorType(**kind), tree["lanes"], tree["pixels"])
+
+
+def _port(tree: dict) -> Port:
+    return Port(tree["name"], _beats(tree["beats"]))

@@ -1,0 +1,92 @@
+"""What hardware is made of, before any family: the parts list of an engine.
+
+A part says what is there, not what it costs; ``cost`` turns a list of them into LUT, FF, DSP and
+BRAM of a family.
+"""
+
+from dataclasses import dataclass
+
+__all__ = [
+    "Adder",
+    "Compare",
+    "Logic",
+    "Memory",
+    "Multiplier",
+    "Mux",
+    "Part",
+    "Register",
+    "memory_style",
+]
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """``count`` signed products of ``a`` by ``b`` bits; ``role`` is "mac" or "requantise"."""
+
+    a: int
+    b: int
+    count: int = 1
+    role: str = "mac"
+
+
+@dataclass(frozen=True)
+class Adder:
+    """``count`` adders or subtractors of ``width`` bits."""
+
+    width: int
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Compare:
+    """``count`` comparisons of ``width``-bit numbers; by a constant is cheaper on most families."""
+
+    width: int
+    count: int = 1
+    constant: bool = False
+
+
+@dataclass(frozen=True)
+class Mux:
+    """``count`` choices of one out of ``ways`` words of ``width`` bits."""
+
+    width: int
+    ways: int = 2
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Register:
+    """``bits`` flip-flops."""
+
+    bits: int
+
+
+@dataclass(frozen=True)
+class Logic:
+    """Glue: ``luts`` four-input functions that no other part stands for."""
+
+    luts: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """``depth`` words of ``width`` bits; ``kind`` is "rom", "ram" (both with a registered read)
+    or "lutram" (read in the same cycle). ``style`` is "block" or "distributed".
+    """
+
+    depth: int
+    width: int
+    kind: str
+    style: str
+
+
+Part = Multiplier | Adder | Compare | Mux | Register | Logic | Memory
+
+
+def memory_style(depth: int, width: int, kind: str) -> str:
+    """Where a memory goes, on every family alike: ``"block"`` or ``"distributed"``.
+
+    Up to 32 words, a LUT-based memory costs at most one LUT a bit; block RAM is for the rest.
+    """
+    return "distributed" if kind == "lutram" or depth <= 32 else "block"

@@ -1,0 +1,287 @@
+"""Convolution and fully connected layers: a window of the map against an array of multipliers.
+
+Every cycle ``pixels`` windows meet ``in_lanes`` input channels of one kernel tap and ``out_lanes``
+output channels: ``pixels * in_lanes * out_lanes`` products. Adder trees sum over the input lanes,
+accumulators over the taps and the folds of the input channels. After the last tap a beat of
+``pixels x out_lanes`` sums leaves. A fully connected layer is one window as large as its input.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from hwgen.rtl_templates.memory import Rom, words_of
+from hwgen.rtl_templates.pipeline import delay, join, register, split
+from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.rtl_templates.window import Window, WindowReader
+
+from hwgen.beats import Beats
+from hwgen.network import Conv2d, Linear
+from hwgen.network.types import bits_for
+from hwgen.primitives import Adder, Memory, Multiplier, Part, Register, memory_style
+from hwgen.primitives import Mux as MuxPart
+from hwgen.schedule import Process, Put, Schedule
+
+__all__ = ["Conv", "ConvSpec"]
+
+#: Loops of the compute process, outermost first, as ways to walk the window.
+WALK = ("row", "group", None, "tap_row", "tap_column", "fold")
+
+
+@dataclass(frozen=True)
+class ConvSpec:
+    """``in_lanes`` input channels, ``out_lanes`` output channels and ``pixels`` windows at once."""
+
+    ops: tuple[Conv2d | Linear, ...]
+    in_lanes: int
+    out_lanes: int
+    pixels: int = 1
+
+    def __post_init__(self):
+        if not 1 <= self.out_lanes <= len(self.op.weights):
+            raise ValueError(f"out_lanes must be 1 to {len(self.op.weights)}")
+        _ = self.window, self.outputs  # which check the rest
+
+    @property
+    def op(self) -> Conv2d | Linear:
+        """The layer."""
+        return self.ops[0]
+
+    @property
+    def window(self) -> Window:
+        """How the input is walked."""
+        op, source = self.op, self.op.input
+        if isinstance(op, Linear):
+            kernel, stride, padding = source.map_shape[:2], (1, 1), (0, 0, 0, 0)
+        else:
+            kernel, stride, padding = op.kernel, op.stride, op.padding
+        beats = Beats(source, self.in_lanes, Window.source_pixels(self.pixels, stride))
+        return Window(beats, kernel, stride, padding, source.zero_point, self.pixels)
+
+    @property
+    def inputs(self) -> tuple[Beats, ...]:
+        return (self.window.source,)
+
+    @property
+    def outputs(self) -> tuple[Beats, ...]:
+        return (Beats(self.op.output, self.out_lanes, self.pixels),)
+
+    @property
+    def multipliers(self) -> int:
+        """Products a cycle."""
+        return self.pixels * self.in_lanes * self.out_lanes
+
+    @property
+    def taps(self) -> int:
+        """Steps that add up to one output beat."""
+        return prod(self.window.kernel) * self.window.source.folds
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last step of a window until its beat is offered: memories, operands,
+        products, one for each level of the adder tree, accumulators, queue."""
+        return 5 + (self.in_lanes - 1).bit_length()
+
+    def compute_process(self) -> Process:
+        """Walks windows, output folds, kernel taps and input folds."""
+        window = self.window
+        kernel, folds = window.kernel, window.source.folds
+        last = {3: (kernel[0] - 1,), 4: (kernel[1] - 1,), 5: (folds - 1,)}
+        put = Put("o", self.latency, depth_for(self.latency, self.taps), last)
+        loops = (window.counts[0], window.groups, self.outputs[0].folds, *kernel, folds)
+        return Process(loops, puts=(put,), read=window.read())
+
+    def schedule(self) -> Schedule:
+        return Schedule(
+            {"fill": self.window.fill_process(), "compute": self.compute_process()},
+            {"window": self.window.capacity},
+        )
+
+    def weight_words(self) -> np.ndarray:
+        """Weights in the order of the steps, (words, out_lanes * in_lanes), input lanes inside."""
+        op, folds, lanes = self.op, self.window.source.folds, self.in_lanes
+        kernel = self.window.kernel
+        weights = op.weights.reshape(len(op.weights), *kernel, op.input.channels).astype(np.int64)
+        out_folds = self.outputs[0].folds
+        spare = (
+            (0, out_folds * self.out_lanes - len(weights)),
+            (0, 0),
+            (0, 0),
+            (0, folds * lanes - op.input.channels),
+        )
+        shaped = np.pad(weights, spare).reshape(out_folds, self.out_lanes, *kernel, folds, lanes)
+        return shaped.transpose(0, 2, 3, 4, 1, 5).reshape(-1, self.out_lanes * lanes)
+
+    def bias_words(self) -> np.ndarray:
+        """Biases, (output folds, out_lanes)."""
+        folds = self.outputs[0].folds
+        spare = folds * self.out_lanes - len(self.op.bias)
+        return np.pad(self.op.bias.astype(np.int64), (0, spare)).reshape(folds, self.out_lanes)
+
+    @property
+    def weight_bits(self) -> int:
+        """Stored bits of a weight, two's complement: -1 and +1 (and 0 in spare lanes) take two."""
+        return max(2, self.op.weight_bits)
+
+    @property
+    def bias_bits(self) -> int:
+        """Stored bits of a bias, two's complement."""
+        bits, is_signed = bits_for(int(self.op.bias.min()), int(self.op.bias.max()))
+        return bits + (not is_signed)
+
+    def primitives(self) -> list[Part]:
+        op, process = self.op, self.compute_process()
+        source_bits, sum_bits = op.input.bits, op.output.bits
+        product_bits = source_bits + self.weight_bits + (not op.input.signed)
+        words, folds = len(self.weight_words()), self.outputs[0].folds
+        values = self.out_lanes * self.in_lanes
+        pairs = self.pixels * self.out_lanes
+        parts: list[Part] = [
+            *Sequencer.primitives(process),
+            *self.window.primitives(process),
+            Memory(words, values * self.weight_bits, "rom", _style(words)),
+            Memory(folds, self.out_lanes * self.bias_bits, "rom", _style(folds)),
+            Register(values * self.weight_bits + self.pixels * self.in_lanes * source_bits),
+            Multiplier(source_bits + (not op.input.signed), self.weight_bits, self.multipliers),
+            Register(self.multipliers * product_bits),
+        ]
+        for width, count, registers in _tree(product_bits, self.in_lanes):
+            parts += [Adder(width, count * pairs), Register(width * registers * pairs)]
+        parts += [
+            Adder(sum_bits, pairs),
+            MuxPart(sum_bits, 2, pairs),
+            Register(sum_bits * pairs),
+            *Queue.primitives(self.outputs[0].width, process.puts[0].depth),
+        ]
+        return parts
+
+    def create(self, name: str = "conv") -> "Conv":
+        return Conv(self, name)
+
+    @staticmethod
+    def foldings(op: Conv2d | Linear, family: str) -> Iterator["ConvSpec"]:
+        """Every folding: lanes that waste little of the last fold, pixels that divide the width."""
+        width = op.output.map_shape[1]
+        for pixels in (n for n in range(1, width + 1) if width % n == 0):
+            for in_lanes in _lanes(op.input.channels):
+                for out_lanes in _lanes(len(op.weights)):
+                    try:
+                        yield ConvSpec((op,), in_lanes, out_lanes, pixels)
+                    except ValueError:
+                        continue  # this many pixels do not tile the input
+
+
+def _style(depth: int) -> str:
+    return memory_style(depth, 1, "rom")
+
+
+def _lanes(channels: int) -> list[int]:
+    """Numbers of lanes that no smaller number equals in folds."""
+    return sorted({-(-channels // folds) for folds in range(1, channels + 1)})
+
+
+def _tree(width: int, terms: int) -> Iterator[tuple[int, int, int]]:
+    """(bits, adders, registers) of each level of a tree over ``terms`` numbers of ``width``."""
+    while terms > 1:
+        width += 1
+        yield width, terms // 2, terms - terms // 2
+        terms -= terms // 2
+
+
+class Conv(wiring.Component):
+    """The engine of ``ConvSpec``: takes the map, puts sums.
+
+    A beat leaves ``spec.latency`` cycles after the last step of its window; the steps of a frame
+    follow one another without a gap, and so do frames, while input is there and output is taken.
+    """
+
+    def __init__(self, spec: ConvSpec, name: str):
+        self.spec, self.name = spec, name
+        super().__init__(
+            {
+                "i": In(stream.Signature(spec.inputs[0].width)),
+                "o": Out(stream.Signature(spec.outputs[0].width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        spec, op = self.spec, self.spec.op
+        process = spec.compute_process()
+        put = process.puts[0]
+
+        m.submodules.sequencer = sequencer = Sequencer(process)
+        m.submodules.window = window = WindowReader(spec.window, sequencer, WALK, column=4)
+        m.submodules.queue = queue = Queue(spec.outputs[0].width, put.depth)
+        wiring.connect(m, wiring.flipped(self.i), window.i)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        first, last = sequencer.begins(3), sequencer.selects(put.at)
+        m.d.comb += [
+            sequencer.step.eq(window.ready & (queue.room | ~last)),
+            queue.reserve.eq(sequencer.step & last),
+        ]
+
+        # Memories: what a step addresses is there one cycle later.
+        words = words_of(spec.weight_words(), spec.weight_bits)
+        m.submodules.weights = weights = Rom(
+            words, spec.weight_bits * spec.in_lanes * spec.out_lanes, f"{self.name}_weights"
+        )
+        with m.If(sequencer.step):
+            again = sequencer.moves[0] | sequencer.moves[1] | sequencer.moves[-1]
+            m.d.sync += weights.address.eq(Mux(again, 0, weights.address + 1))
+
+        stages = spec.latency - 1  # all but the queue
+        went = delay(m, sequencer.step & last, stages, "last")
+        began = delay(m, first, stages - 1, "first")
+        stepped = delay(m, sequencer.step, stages - 1, "step")
+        fold = delay(m, sequencer.index[2], stages - 2, "fold", reset_less=True)
+
+        # Operands, products, sums over the input lanes.
+        pixels = split(window.data, spec.pixels * spec.in_lanes, op.input.bits, op.input.signed)
+        taps = split(weights.data, spec.out_lanes * spec.in_lanes, spec.weight_bits, True)
+        x = [register(m, value) for value in pixels]
+        w = [register(m, value) for value in taps]
+        sums = []
+        for pixel in range(spec.pixels):
+            for out in range(spec.out_lanes):
+                terms = [
+                    register(m, x[pixel * spec.in_lanes + lane] * w[out * spec.in_lanes + lane])
+                    for lane in range(spec.in_lanes)
+                ]
+                while len(terms) > 1:
+                    pairs = zip(terms[0::2], terms[1::2], strict=False)
+                    rest = [register(m, terms[-1])] if len(terms) % 2 else []
+                    terms = [register(m, a + b) for a, b in pairs] + rest
+                sums.append(terms[0])
+
+        # Sums over taps and folds; the first starts from the bias.
+        biases = _bias(m, spec, fold, self.name)
+        totals = []
+        width = op.output.bits
+        for number, term in enumerate(sums):
+            total = Signal(signed(width), reset_less=True, name=f"total{number}")
+            before = Mux(began, biases[number % spec.out_lanes], total)
+            with m.If(stepped):
+                m.d.sync += total.eq(before + term)
+            totals.append(total)
+        m.d.comb += [queue.push.eq(went), queue.data.eq(join(totals, width))]
+        return m
+
+
+def _bias(m, spec, fold, name):
+    """Bias of each output lane, in the cycle in which the first product is added."""
+    words, bits = spec.bias_words(), spec.bias_bits
+    if not words.any():
+        return [0] * spec.out_lanes
+    if len(words) == 1:
+        return [int(bias) for bias in words[0]]
+    m.submodules.biases = biases = Rom(
+        words_of(words, bits), bits * spec.out_lanes, f"{name}_biases"
+    )
+    m.d.comb += biases.address.eq(fold)
+    return split(biases.data, spec.out_lanes, bits, True)

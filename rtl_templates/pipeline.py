@@ -1,0 +1,32 @@
+"""Small parts that every data path is made of."""
+
+from amaranth import Cat, Module, Signal
+
+__all__ = ["delay", "join", "register", "split"]
+
+
+def delay(m: Module, value, cycles: int, name: str, reset_less: bool = False):
+    """``value``, ``cycles`` later."""
+    for n in range(cycles):
+        later = Signal(value.shape(), name=f"{name}{n}", reset_less=reset_less)
+        m.d.sync += later.eq(value)
+        value = later
+    return value
+
+
+def register(m: Module, value, name: str = "r"):
+    """``value``, one cycle later; data, so not reset."""
+    later = Signal(value.shape(), reset_less=True, name=name)
+    m.d.sync += later.eq(value)
+    return later
+
+
+def split(bits, count: int, width: int, is_signed: bool):
+    """``bits`` as ``count`` numbers of ``width`` bits, the first lowest."""
+    words = [bits.word_select(n, width) for n in range(count)]
+    return [word.as_signed() for word in words] if is_signed else words
+
+
+def join(values, width: int):
+    """The opposite of ``split``: the low ``width`` bits of each value, the first lowest."""
+    return Cat(value[:width] for value in values)

@@ -1,0 +1,195 @@
+"""Requantisation: from wide sums to narrow activations, exactly as ``Requantise.compute``."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth import C, Module, Mux
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from hwgen.rtl_templates.memory import Rom, words_of
+from hwgen.rtl_templates.pipeline import delay, join, register, split
+from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.sequencer import Sequencer
+
+from hwgen.beats import Beats
+from hwgen.network import Requantise
+from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register, memory_style
+from hwgen.primitives import Mux as MuxPart
+from hwgen.schedule import Process, Put, Schedule, Take
+
+__all__ = ["RequantiseSpec", "Requantiser"]
+
+
+@dataclass(frozen=True)
+class RequantiseSpec:
+    """``lanes`` channels of ``pixels`` pixels at once."""
+
+    ops: tuple[Requantise, ...]
+    lanes: int
+    pixels: int = 1
+
+    def __post_init__(self):
+        _ = self.inputs, self.outputs  # which check the folding
+
+    @property
+    def op(self) -> Requantise:
+        """The op."""
+        return self.ops[0]
+
+    @property
+    def inputs(self) -> tuple[Beats, ...]:
+        return (Beats(self.op.input, self.lanes, self.pixels),)
+
+    @property
+    def outputs(self) -> tuple[Beats, ...]:
+        return (Beats(self.op.output, self.lanes, self.pixels),)
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers by the scale; none when every scale is a power of two."""
+        return 0 if self.op.is_shift else self.lanes * self.pixels
+
+    @property
+    def latency(self) -> int:
+        """Cycles: operands, product if there is one, rounding, clip, queue."""
+        return 4 if self.op.is_shift else 5
+
+    @property
+    def folds(self) -> int:
+        """Beats a pixel group."""
+        return self.inputs[0].folds
+
+    @property
+    def scale_bits(self) -> int:
+        """Bits of a multiplier, unsigned."""
+        return max(1, int(self.op.multiplier.max()).bit_length())
+
+    @property
+    def offset(self) -> int:
+        """What is added before the shift: a half for rounding, and the zero point."""
+        half = 1 << (self.op.shift - 1) if self.op.shift else 0
+        return half + (self.op.zero_point << self.op.shift)
+
+    @property
+    def spare(self) -> bool:
+        """Whether the last fold has lanes without a channel, which must put zeros."""
+        return self.folds * self.lanes != self.op.input.channels
+
+    def scale_words(self) -> np.ndarray:
+        """Multipliers, (folds, lanes)."""
+        spare = self.folds * self.lanes - self.op.input.channels
+        return np.pad(self.op.multiplier.astype(np.int64), (0, spare)).reshape(-1, self.lanes)
+
+    def process(self) -> Process:
+        """Every beat of the frame, one a step."""
+        beats = self.inputs[0]
+        loops = (beats.type.map_shape[0] * beats.groups, self.folds)
+        put = Put("o", self.latency, depth_for(self.latency, 1))
+        return Process(loops, takes=(Take("i"),), puts=(put,))
+
+    def schedule(self) -> Schedule:
+        return Schedule({"requantise": self.process()})
+
+    def primitives(self) -> list[Part]:
+        op, values, put = self.op, self.inputs[0].values, self.process().puts[0]
+        wide = op.input.bits + (not op.input.signed)
+        parts: list[Part] = [
+            *Sequencer.primitives(self.process()),
+            Register(self.inputs[0].width),
+        ]
+        if not op.is_shift:
+            words, bits = len(self.scale_words()), self.scale_bits + 1
+            if words > 1:
+                style = memory_style(words, 1, "rom")
+                parts.append(Memory(words, self.lanes * self.scale_bits, "rom", style))
+                parts.append(Register(self.lanes * self.scale_bits))
+            parts.append(Multiplier(wide, bits, values, "requantise"))
+            wide += bits
+            parts.append(Register(wide * values))
+        if self.offset:
+            parts.append(Adder(wide + 1, values))
+        narrow = max(2, wide + 1 - op.shift)
+        parts += [
+            Register(narrow * values),
+            Compare(narrow, 2 * values, constant=True),
+            MuxPart(op.bits, 3, values),
+            Register(op.bits * values),
+            *Queue.primitives(self.outputs[0].width, put.depth),
+        ]
+        return parts
+
+    def create(self, name: str = "requantise") -> "Requantiser":
+        return Requantiser(self, name)
+
+    @staticmethod
+    def foldings(op: Requantise, family: str) -> Iterator["RequantiseSpec"]:
+        """Every number of lanes that wastes no fold; several pixels only with all channels."""
+        channels, width = op.input.channels, op.input.map_shape[1]
+        for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
+            for pixels in (n for n in range(1, width + 1) if width % n == 0):
+                yield RequantiseSpec((op,), lanes, pixels)
+
+
+class Requantiser(wiring.Component):
+    """The engine of ``RequantiseSpec``: a beat a cycle, each ``spec.latency`` cycles later."""
+
+    def __init__(self, spec: RequantiseSpec, name: str):
+        self.spec, self.name = spec, name
+        super().__init__(
+            {
+                "i": In(stream.Signature(spec.inputs[0].width)),
+                "o": Out(stream.Signature(spec.outputs[0].width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        spec, op = self.spec, self.spec.op
+        process = spec.process()
+        m.submodules.sequencer = sequencer = Sequencer(process)
+        m.submodules.queue = queue = Queue(spec.outputs[0].width, process.puts[0].depth)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        m.d.comb += [
+            self.i.ready.eq(queue.room),
+            sequencer.step.eq(self.i.valid & queue.room),
+            queue.reserve.eq(sequencer.step),
+            queue.push.eq(delay(m, sequencer.step, spec.latency - 1, "step")),
+        ]
+        fold = sequencer.index[1]
+        values = split(self.i.payload, spec.inputs[0].values, op.input.bits, op.input.signed)
+        values = [register(m, value) for value in values]
+        if not op.is_shift:
+            scales = self._scales(m, fold)
+            values = [register(m, value * scales[n % spec.lanes]) for n, value in enumerate(values)]
+        rounded = [register(m, (value + spec.offset) >> op.shift) for value in values]
+        in_range = self._present(delay(m, fold, spec.latency - 2, "fold", reset_less=True))
+        clipped = [
+            register(m, Mux(in_range[n % spec.lanes], _clip(value, op.lo, op.hi), 0))
+            for n, value in enumerate(rounded)
+        ]
+        m.d.comb += queue.data.eq(join(clipped, op.bits))
+        return m
+
+    def _scales(self, m, fold):
+        """Multiplier of each lane, in the cycle after ``fold``."""
+        words, bits = self.spec.scale_words(), self.spec.scale_bits
+        if len(words) == 1 or (words == words[0]).all():
+            return [C(int(scale), bits) for scale in words[0]]
+        rom = Rom(words_of(words, bits), bits * self.spec.lanes, f"{self.name}_scales")
+        m.submodules.scales = rom
+        m.d.comb += rom.address.eq(fold)
+        return split(rom.data, self.spec.lanes, bits, False)
+
+    def _present(self, fold):
+        """Whether each lane has a channel."""
+        if not self.spec.spare:
+            return [C(1, 1)] * self.spec.lanes
+        last = self.spec.folds - 1
+        used = self.spec.op.input.channels - last * self.spec.lanes
+        return [C(1, 1) if n < used else fold != last for n in range(self.spec.lanes)]
+
+
+def _clip(value, lo, hi):
+    """``value`` clipped to ``[lo, hi]``; the low bits of the result are all that count."""
+    return Mux(value > hi, hi, Mux(value < lo, lo, value))

@@ -1,0 +1,131 @@
+"""Control counters of a process, built from the very loops that the token game plays."""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import and_, or_
+
+from amaranth import C, Elaboratable, Module, Mux, Signal
+
+from hwgen.primitives import Adder, Compare, Register
+from hwgen.primitives import Mux as MuxPart
+from hwgen.schedule import At, Process
+
+__all__ = ["Pointer", "Sequencer", "deltas"]
+
+
+class Sequencer(Elaboratable):
+    """Counts the loops of ``process``; moves on when ``step`` is high.
+
+    Attributes
+    ----------
+    step : Signal(1), in
+        The body happens in this cycle.
+    index : list of Signal, out
+        Index of each loop, outermost first.
+    moves : list of Signal(1), out
+        One of them is high: the loop that this step moves on, or, the last, the end of the frame.
+        Valid whether or not the step happens.
+    """
+
+    def __init__(self, process: Process):
+        self.loops = process.loops
+        self.step = Signal()
+        self.index = [
+            Signal(range(max(2, trip)), name=f"index{n}") for n, trip in enumerate(self.loops)
+        ]
+        self.moves = [Signal(name=f"moves{n}") for n in range(len(self.loops) + 1)]
+
+    def selects(self, at: At):
+        """High when ``at`` selects the current step."""
+        return reduce(and_, (_among(self.index[n], at[n], self.loops[n]) for n in at), C(1, 1))
+
+    def begins(self, depth: int):
+        """High in the first step of an iteration of the outermost ``depth`` loops."""
+        return self.selects({n: (0,) for n in range(depth, len(self.loops))})
+
+    def ends(self, depth: int):
+        """High in the last step of an iteration of the outermost ``depth`` loops."""
+        return self.selects({n: (self.loops[n] - 1,) for n in range(depth, len(self.loops))})
+
+    def elaborate(self, platform):
+        m = Module()
+        inner_last = C(1, 1)
+        for n in reversed(range(len(self.loops))):
+            trip, index = self.loops[n], self.index[n]
+            last = (index == trip - 1) if trip > 1 else C(1, 1)
+            m.d.comb += self.moves[n].eq(inner_last & ~last)
+            if trip > 1:
+                with m.If(self.step & inner_last):
+                    m.d.sync += index.eq(Mux(last, 0, index + 1))
+            inner_last = inner_last & last
+        m.d.comb += self.moves[-1].eq(inner_last)
+        return m
+
+    @staticmethod
+    def primitives(process: Process):
+        """Parts of the counters of ``process``."""
+        for trip in process.loops:
+            if trip > 1:
+                bits = (trip - 1).bit_length()
+                yield Register(bits)
+                yield Adder(bits)
+                yield Compare(bits, constant=True)
+
+
+def _among(index, chosen: Sequence[int], trip: int):
+    """``index`` is one of ``chosen``."""
+    chosen = sorted(chosen)
+    if len(chosen) == trip:
+        return C(1, 1)
+    if chosen == list(range(chosen[0], chosen[-1] + 1)) and len(chosen) > 1:
+        low = index >= chosen[0] if chosen[0] > 0 else C(1, 1)
+        high = index <= chosen[-1] if chosen[-1] < trip - 1 else C(1, 1)
+        return low & high
+    return reduce(or_, (index == n for n in chosen))
+
+
+def deltas(loops: Sequence[int], strides: Sequence[int], frame: int) -> list[int]:
+    """How far an address moves when each loop moves on, and, last, at the end of the frame.
+
+    The address is ``sum(index * stride)`` from a base that ``frame`` moves on each frame.
+    """
+    moves = []
+    for n in range(len(loops) + 1):
+        back = sum(s * (t - 1) for s, t in zip(strides[n + 1 :], loops[n + 1 :], strict=True))
+        if n == len(loops):
+            back, step = sum(s * (t - 1) for s, t in zip(strides, loops, strict=True)), frame
+        else:
+            step = strides[n]
+        moves.append(step - back)
+    return moves
+
+
+class Pointer(Elaboratable):
+    """An address that follows the loops of a sequencer, modulo ``2**bits``.
+
+    Attributes
+    ----------
+    value : Signal(bits), out
+    """
+
+    def __init__(self, sequencer: Sequencer, moves: Sequence[int], bits: int):
+        self.sequencer, self.moves = sequencer, moves
+        self.value = Signal(bits)
+
+    def elaborate(self, platform):
+        m = Module()
+        bits = len(self.value)
+        amount = Signal(bits)
+        for move, by in zip(self.sequencer.moves, self.moves, strict=True):
+            with m.If(move):
+                m.d.comb += amount.eq(by % (1 << bits))
+        with m.If(self.sequencer.step):
+            m.d.sync += self.value.eq(self.value + amount)
+        return m
+
+    @staticmethod
+    def primitives(moves: Sequence[int], bits: int):
+        """Parts of the pointer."""
+        yield Register(bits)
+        yield Adder(bits)
+        yield MuxPart(bits, ways=max(2, len({move % (1 << bits) for move in moves})))

@@ -1,0 +1,270 @@
+"""Sliding windows: takes a map as it comes, pads it, and holds the rows that a window needs.
+
+The padded map runs through a ring of beats. One process fills it: it walks the padded map, taking
+a beat inside and writing the padding outside. Another, the engine's own, walks the windows; while
+it works on one, the fill process goes on, into the next frame as well, so no cycle is lost
+between rows or frames.
+
+Because padding is written rather than masked, every address is a sum of loop strides.
+"""
+
+from dataclasses import dataclass
+
+from amaranth import Array, C, Cat, Elaboratable, Module, Signal
+from amaranth.lib import stream
+from hwgen.rtl_templates.memory import Ram
+from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
+
+from hwgen.beats import Beats
+from hwgen.primitives import Adder, Compare, Memory, Mux, Part, Register, memory_style
+from hwgen.schedule import Process, Read, Take, Write
+
+__all__ = ["Window", "WindowReader"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Windows of ``kernel`` over a padded map, ``pixels`` windows side by side.
+
+    The input beats must carry ``pixels * stride`` pixels, or one when ``pixels`` is one.
+    """
+
+    source: Beats
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    fill: int
+    pixels: int = 1
+
+    @staticmethod
+    def source_pixels(pixels: int, stride: tuple[int, int]) -> int:
+        """Pixels of an input beat for ``pixels`` windows side by side."""
+        return 1 if pixels == 1 else pixels * stride[1]
+
+    def __post_init__(self):
+        if self.source.pixels != self.source_pixels(self.pixels, self.stride):
+            raise ValueError(f"{self.pixels} windows do not read beats of {self.source}")
+        if self.counts[1] % self.pixels:
+            raise ValueError(f"pixels must divide the output width {self.counts[1]}")
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Windows down and across."""
+        height, width, _ = self.source.type.map_shape
+        top, bottom, left, right = self.padding
+        return (
+            (height + top + bottom - self.kernel[0]) // self.stride[0] + 1,
+            (width + left + right - self.kernel[1]) // self.stride[1] + 1,
+        )
+
+    @property
+    def groups(self) -> int:
+        """Groups of windows a row."""
+        return self.counts[1] // self.pixels
+
+    @property
+    def left_groups(self) -> int:
+        """Whole beats of padding at the left."""
+        return -(-self.padding[2] // self.source.pixels)
+
+    @property
+    def offset(self) -> int:
+        """Place of the first window's first pixel in its beat."""
+        return self.left_groups * self.source.pixels - self.padding[2]
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Rows and pixel groups of the padded map."""
+        height = self.source.type.map_shape[0]
+        last_row = (self.counts[0] - 1) * self.stride[0] + self.kernel[0]
+        last_pixel = self.offset + (self.counts[1] - 1) * self.stride[1] + self.kernel[1]
+        return (
+            max(self.padding[0] + height, last_row),
+            max(self.left_groups + self.source.groups, -(-last_pixel // self.source.pixels)),
+        )
+
+    @property
+    def row(self) -> int:
+        """Beats a padded row."""
+        return self.padded[1] * self.source.folds
+
+    @property
+    def frame(self) -> int:
+        """Beats a padded frame."""
+        return self.padded[0] * self.row
+
+    @property
+    def reach(self) -> int:
+        """Pixel groups from the first to the last that a group of windows touches."""
+        last = self.offset + (self.pixels - 1) * self.stride[1] + self.kernel[1] - 1
+        return last // self.source.pixels + 1
+
+    @property
+    def span(self) -> int:
+        """Beats from the first to the last that a group of windows needs."""
+        return (self.kernel[0] - 1) * self.row + self.reach * self.source.folds
+
+    @property
+    def strides(self) -> dict[str, int]:
+        """Beats that an address moves, for each way that a window moves or is walked."""
+        across = self.pixels * self.stride[1] // self.source.pixels
+        return {
+            "row": self.stride[0] * self.row,
+            "group": across * self.source.folds,
+            "tap_row": self.row,
+            "tap_column": self.source.folds if self.source.pixels == 1 else 0,
+            "fold": 1,
+        }
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """Beats given up when the window moves down, moves across, and at the end of the frame."""
+        loops = (self.counts[0], self.groups)
+        return tuple(deltas(loops, (self.strides["row"], self.strides["group"]), self.frame))
+
+    @property
+    def capacity(self) -> int:
+        """Beats of the ring: a power of two, so that addresses wrap by themselves, with room for
+        what the next window needs anew while this one is held."""
+        return 1 << (self.span + max(self.release) - 1).bit_length()
+
+    def fill_process(self) -> Process:
+        """Walks the padded map, one beat a step."""
+        top, height = self.padding[0], self.source.type.map_shape[0]
+        rows = range(top, top + height)
+        columns = range(self.left_groups, self.left_groups + self.source.groups)
+        return Process(
+            (*self.padded, self.source.folds),
+            takes=(Take("i", {0: rows, 1: columns}),),
+            write=Write("window"),
+        )
+
+    def read(self) -> Read:
+        """What a process whose first two loops are rows and groups of windows reads."""
+        return Read("window", 2, self.span, self.release)
+
+    def primitives(self, process: Process) -> list[Part]:
+        """Parts of the ring, of the fill process and of the addresses of ``process``."""
+        bits = (self.capacity - 1).bit_length()
+        banks = self.source.pixels
+        width = self.source.width // banks
+        parts: list[Part] = [
+            *Sequencer.primitives(self.fill_process()),
+            *Pointer.primitives(range(len(process.loops) + 1), bits),
+            Register(2 * bits + 1),
+            Adder(bits + 1, 3),
+            Compare(bits + 1, 2, constant=True),
+            Memory(self.capacity, width, "ram", memory_style(self.capacity, width, "ram")),
+        ]
+        if any(self.padding):
+            parts.append(Mux(self.source.width))
+        if banks > 1:
+            parts += [parts[-1 if not any(self.padding) else -2]] * (banks - 1)
+            parts += [Adder(bits, banks), Mux(width, self.kernel[1], self.pixels)]
+        return parts
+
+
+class WindowReader(Elaboratable):
+    """The ring and its fill process; reads for an engine whose sequencer walks the windows.
+
+    ``strides`` gives, for each loop of the engine's sequencer, how it moves in the window: a key of
+    ``Window.strides`` or None. ``column`` is the number of the loop over the kernel's columns.
+
+    Attributes
+    ----------
+    i : stream In
+        The map.
+    ready : Signal(1), out
+        The ring holds all that the current step reads.
+    data : Signal, out
+        One cycle after a step: ``pixels`` pixels of ``lanes`` values, first pixel lowest.
+    """
+
+    def __init__(self, window: Window, sequencer: Sequencer, strides, column: int):
+        self.window, self.sequencer = window, sequencer
+        self.strides, self.column = strides, column
+        pixel = window.source.width // window.source.pixels
+        self.i = stream.Signature(window.source.width).flip().create(path=("i",))
+        self.ready = Signal()
+        self.data = Signal(window.pixels * pixel)
+
+    def elaborate(self, platform):
+        m = Module()
+        window, sequencer = self.window, self.sequencer
+        source, capacity = window.source, window.capacity
+        bits = max(1, (capacity - 1).bit_length())
+        pixel = source.width // source.pixels
+
+        # The ring: beats written and not yet given up.
+        level = Signal(range(capacity + 1))
+        process = window.fill_process()
+        m.submodules.fill = fill = Sequencer(process)
+        inside = fill.selects(process.takes[0].at)
+        room = level != capacity
+        m.d.comb += [
+            fill.step.eq(room & (self.i.valid | ~inside)),
+            self.i.ready.eq(room & inside),
+        ]
+        release = Signal(range(max(window.release) + 1))
+        for loop, amount in zip((0, 1, -1), window.release, strict=True):
+            with m.If(sequencer.step & sequencer.moves[loop]):
+                m.d.comb += release.eq(amount)
+        m.d.sync += level.eq(level + fill.step - release)
+        m.d.comb += self.ready.eq((level >= window.span) | ~sequencer.begins(2))
+
+        write_address = Signal(bits)
+        written = Signal(source.width)
+        padding = Cat(C(window.fill, source.type.bits) for _ in range(source.values))
+        m.d.sync += write_address.eq(write_address + fill.step)
+        m.d.comb += written.eq(self.i.payload)
+        with m.If(~inside):
+            m.d.comb += written.eq(padding)
+
+        by_name = window.strides
+        moves = deltas(
+            sequencer.loops, [by_name[name] if name else 0 for name in self.strides], window.frame
+        )
+        m.submodules.pointer = pointer = Pointer(sequencer, moves, bits)
+        banks = []
+        tap = sequencer.index[self.column]
+        for bank in range(source.pixels):
+            ram = Ram(capacity, pixel)
+            m.submodules[f"bank{bank}"] = ram
+            address = pointer.value + self._bank_offset(bank, tap)
+            m.d.comb += [
+                ram.write.eq(fill.step),
+                ram.write_address.eq(write_address),
+                ram.write_data.eq(written.word_select(bank, pixel)),
+                ram.address.eq(address),
+            ]
+            banks.append(ram.data)
+        if source.pixels == 1:
+            m.d.comb += self.data.eq(banks[0])
+        else:
+            tap_read = Signal.like(tap)
+            m.d.sync += tap_read.eq(tap)
+            for lane in range(window.pixels):
+                choice = Array(
+                    banks[self._place(lane, kw) % source.pixels] for kw in range(window.kernel[1])
+                )
+                m.d.comb += self.data.word_select(lane, pixel).eq(choice[tap_read])
+        return m
+
+    def _place(self, lane: int, tap: int) -> int:
+        """Pixel that ``lane`` reads for a column of the kernel, from the beat of the pointer."""
+        return self.window.offset + lane * self.window.stride[1] + tap
+
+    def _bank_offset(self, bank: int, tap):
+        """Beats from the pointer to the one that ``bank`` reads for a column of the kernel."""
+        if self.window.source.pixels == 1:
+            return 0
+        offsets = []
+        for kw in range(self.window.kernel[1]):
+            places = [self._place(lane, kw) for lane in range(self.window.pixels)]
+            mine = [p for p in places if p % len(self._banks()) == bank]
+            group = mine[0] // self.window.source.pixels if mine else 0
+            offsets.append(group * self.window.source.folds)
+        return Array(C(offset) for offset in offsets)[tap]
+
+    def _banks(self) -> range:
+        return range(self.window.source.pixels)

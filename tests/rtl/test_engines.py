@@ -1,0 +1,201 @@
+"""Every engine against its op: values, stalls, frames back to back, reset, and every cycle."""
+
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwgen.beats import Beats
+from hwgen.game import Link, play
+from hwgen.network import Conv2d, Linear, MaxPool2d, Requantise, TensorType
+from hwgen.rtl_templates import ConvertSpec, ConvSpec, FifoSpec, MaxPoolSpec, RequantiseSpec
+from hwgen.rtl_templates.memory import words_of
+
+sys.path.insert(0, str(Path(__file__).parent))
+from harness import run, stalls, stream_get, stream_put, wait
+
+FRAMES = 3
+
+
+def numbers(rng, shape, lo, hi):
+    """Random integers, the extremes among them more often than chance has it."""
+    values = rng.integers(lo, hi + 1, shape)
+    return np.where(rng.random(shape) < 0.1, rng.choice([lo, hi], shape), values)
+
+
+def conv(rng, shape, channels, kernel, *, bits=(8, 8), signed=False, zero=0, **options):
+    source = TensorType(shape, bits[0], signed, zero_point=zero)
+    half = max(1, (1 << (bits[1] - 1)) - 1)
+    weights = numbers(rng, (channels, *kernel, shape[2]), -half, half)
+    if bits[1] == 1:
+        weights = np.where(weights > 0, 1, -1)
+    return Conv2d(source, weights, rng.integers(-999, 999, channels), bits[1], **options)
+
+
+def requantise(rng, shape, *, bits=8, signed=False, zero=0, shift=14, multiplier=None, wide=18):
+    source = TensorType(shape, wide, True)
+    if multiplier is None:
+        multiplier = rng.integers(1, 1 << 10, shape[-1])
+    lo, hi = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+    return Requantise(source, multiplier, shift, bits, signed, zero, lo, hi)
+
+
+def cases():
+    rng = np.random.default_rng(1)
+    pad = (1, 1, 1, 1)
+    yield ConvSpec((conv(rng, (5, 6, 3), 4, (3, 3), padding=pad),), 3, 2)
+    yield ConvSpec((conv(rng, (5, 6, 3), 5, (3, 3), padding=pad, zero=7),), 2, 3)
+    yield ConvSpec((conv(rng, (5, 6, 4), 4, (3, 3), padding=pad),), 2, 2, 2)
+    yield ConvSpec((conv(rng, (4, 8, 2), 3, (3, 3), padding=pad),), 1, 3, 8)
+    yield ConvSpec((conv(rng, (6, 6, 2), 2, (3, 3), padding=pad, stride=(2, 2)),), 1, 1)
+    yield ConvSpec((conv(rng, (8, 8, 2), 2, (3, 3), padding=pad, stride=(2, 2)),), 2, 1, 2)
+    yield ConvSpec((conv(rng, (7, 5, 1), 3, (2, 3), padding=(0, 1, 2, 0)),), 1, 3)
+    yield ConvSpec((conv(rng, (4, 4, 6), 7, (1, 1)),), 3, 7)
+    yield ConvSpec((conv(rng, (5, 5, 2), 2, (5, 5), padding=(2, 2, 2, 2)),), 1, 2, 5)
+    yield ConvSpec((conv(rng, (4, 4, 2), 3, (3, 3), bits=(16, 16), signed=True),), 2, 3)
+    yield ConvSpec((conv(rng, (4, 4, 4), 3, (3, 3), bits=(1, 1)),), 4, 2)
+    yield ConvSpec((conv(rng, (9, 7, 1), 2, (3, 3), stride=(3, 2)),), 1, 1)
+    yield ConvSpec((conv(rng, (1, 1, 4), 2, (1, 1)),), 4, 2)
+    for shape, lanes in (((12,), (4, 5)), ((3, 2, 5), (2, 1)), ((7,), (7, 10)), ((16,), (1, 1))):
+        source = TensorType(shape, 6, False)
+        weights = numbers(rng, (10, *shape), -31, 31)
+        yield ConvSpec((Linear(source, weights, rng.integers(-99, 99, 10), 6),), *lanes)
+    yield RequantiseSpec((requantise(rng, (3, 4, 5)),), 2)
+    yield RequantiseSpec((requantise(rng, (3, 4, 6), zero=9),), 6, 2)
+    yield RequantiseSpec((requantise(rng, (10,), bits=16, signed=True, zero=-3, shift=3),), 3)
+    yield RequantiseSpec(
+        (requantise(rng, (2, 2, 3), multiplier=np.ones(3, np.int64), shift=9, zero=1),), 2
+    )
+    yield RequantiseSpec(
+        (requantise(rng, (2, 2, 3), multiplier=np.ones(3, np.int64), shift=0, wide=9),), 3
+    )
+    for signed in (False, True):
+        source = TensorType((6, 8, 3), 5, signed)
+        yield MaxPoolSpec((MaxPool2d(source, (2, 2), (2, 2)),), 2)
+        yield MaxPoolSpec((MaxPool2d(source, (2, 2), (2, 2)),), 3, 2)
+        yield MaxPoolSpec((MaxPool2d(source, (3, 3), (2, 2), (1, 1, 1, 1)),), 1)
+        yield MaxPoolSpec((MaxPool2d(source, (3, 3), (1, 1), (1, 1, 1, 1)),), 3, 4)
+    source = TensorType((3, 4, 10), 5, True)
+    for a, b in ((1, 5), (10, 2), (4, 3), (3, 4), (10, 10), (2, 10), (7, 1)):
+        yield ConvertSpec(Beats(source, a), Beats(source, b))
+        yield ConvertSpec(Beats(source, a, 2), Beats(source, b, 2))
+    for (a, p), (b, q) in (((1, 1), (10, 4)), ((10, 4), (3, 1)), ((10, 2), (10, 4))):
+        yield ConvertSpec(Beats(source, a, p), Beats(source, b, q))
+    for depth in (1, 2, 5):
+        yield FifoSpec(Beats(source, 3), depth)
+
+
+def describe(spec):
+    name = type(spec).__name__.removesuffix("Spec")
+    return f"{name}[{spec.inputs[0]} to {spec.outputs[0]}]"
+
+
+CASES = [pytest.param(spec, id=describe(spec)) for spec in cases()]
+
+
+def golden(spec, seed):
+    """Input payloads and output payloads of a few frames, extreme frames first."""
+    rng = np.random.default_rng(seed)
+    source, target = spec.inputs[0], spec.outputs[0]
+    kind = source.type
+    frames = numbers(rng, (FRAMES, *kind.shape), kind.lo, kind.hi)
+    frames[0] = rng.choice([kind.lo, kind.hi])
+    results = spec.ops[0].compute(frames) if hasattr(spec, "ops") else frames
+    return (
+        words_of(source.pack(frames), kind.bits),
+        words_of(target.pack(results), target.type.bits),
+    )
+
+
+@pytest.mark.parametrize("rate", [0, 0.4])
+@pytest.mark.parametrize("spec", CASES)
+def test_values(spec, rate):
+    given, expected = golden(spec, seed=2)
+    dut = spec.create()
+
+    async def source(ctx):
+        idle = stalls(rate, seed=3)
+        for payload in given:
+            await wait(ctx, next(idle))
+            await stream_put(ctx, dut.i, payload)
+
+    async def sink(ctx):
+        idle = stalls(rate, seed=4)
+        for number, payload in enumerate(expected):
+            await wait(ctx, next(idle))
+            assert await stream_get(ctx, dut.o) == payload, f"beat {number}"
+
+    run(dut, source, sink)
+
+
+@pytest.mark.parametrize("spec", CASES)
+def test_cycles(spec):
+    given, expected = golden(spec, seed=5)
+    dut = spec.create()
+    began, ends = [], []
+
+    async def source(ctx):
+        ctx.set(dut.i.valid, 1)
+        cycle = 0
+        for payload in given:
+            ctx.set(dut.i.payload, payload)
+            taken = False
+            while not taken:
+                *_, taken = await ctx.tick().sample(dut.i.ready)
+                if taken and not began:
+                    began.append(cycle)
+                cycle += 1
+        ctx.set(dut.i.valid, 0)
+
+    async def sink(ctx):
+        ctx.set(dut.o.ready, 1)
+        cycle = seen = 0
+        while seen < len(expected):
+            *_, offered = await ctx.tick().sample(dut.o.valid)
+            seen += offered
+            if offered and seen % spec.outputs[0].count == 0:
+                ends.append(cycle)
+            cycle += 1
+
+    run(dut, source, sink)
+    links = [Link(None, ("dut", "i")), Link(("dut", "o"), None)]
+    played = play({"dut": spec.schedule()}, links, FRAMES)
+    assert not played.deadlock
+    assert [end - began[0] for end in ends] == list(played.ends)
+
+
+@pytest.mark.parametrize("spec", CASES[::4])
+def test_reset_in_the_middle_of_a_frame(spec):
+    given, expected = golden(spec, seed=6)
+    rng = random.Random(7)
+    from amaranth import ResetInserter, Signal
+
+    clear = Signal()
+    inner = spec.create()
+    dut = ResetInserter(clear)(inner)
+
+    async def bench(ctx):
+        ctx.set(inner.o.ready, 1)
+        for payload in given[: rng.randrange(1, len(given))]:
+            await stream_put(ctx, inner.i, payload)
+        ctx.set(clear, 1)
+        await ctx.tick()
+        ctx.set(clear, 0)
+        ctx.set(inner.o.ready, 0)
+
+    async def source(ctx):
+        await bench(ctx)
+        started.append(True)
+        for payload in given:
+            await stream_put(ctx, inner.i, payload)
+
+    async def sink(ctx):
+        while not started:
+            await ctx.tick()
+        for number, payload in enumerate(expected):
+            assert await stream_get(ctx, inner.o) == payload, f"beat {number}"
+
+    started = []
+    run(dut, source, sink)
