@@ -138,7 +138,8 @@ class ConvSpec:
         op, process = self.op, self.compute_process()
         source_bits, sum_bits = op.input.bits, op.output.bits
         product_bits = source_bits + self.weight_bits + (not op.input.signed)
-        words, folds = len(self.weight_words()), self.outputs[0].folds
+        folds = self.outputs[0].folds
+        words = folds * self.taps
         values = self.out_lanes * self.in_lanes
         pairs = self.pixels * self.out_lanes
         parts: list[Part] = [
@@ -165,15 +166,29 @@ class ConvSpec:
 
     @staticmethod
     def foldings(op: Conv2d | Linear, family: str) -> Iterator["ConvSpec"]:
-        """Every folding: lanes that waste little of the last fold, pixels that divide the width."""
+        """Every folding that no other beats in both steps a frame and multipliers."""
         width = op.output.map_shape[1]
-        for pixels in (n for n in range(1, width + 1) if width % n == 0):
-            for in_lanes in _lanes(op.input.channels):
-                for out_lanes in _lanes(len(op.weights)):
-                    try:
-                        yield ConvSpec((op,), in_lanes, out_lanes, pixels)
-                    except ValueError:
-                        continue  # this many pixels do not tile the input
+        channels = op.input.channels, len(op.weights)
+        ways = [
+            (pixels, in_lanes, out_lanes)
+            for pixels in range(1, width + 1)
+            if width % pixels == 0
+            for in_lanes in _lanes(channels[0])
+            for out_lanes in _lanes(channels[1])
+        ]
+        p, i, o = np.array(ways).T
+        steps = width // p * -(-channels[0] // i) * -(-channels[1] // o)
+        multipliers = p * i * o
+        order = np.lexsort((steps, multipliers))
+        best = np.minimum.accumulate(steps[order])
+        fewest = {int(n): int(m) for n, m in zip(best[::-1], multipliers[order][::-1], strict=True)}
+        for n in order:
+            if fewest.get(int(steps[n])) == multipliers[n]:
+                pixels, in_lanes, out_lanes = ways[n]
+                try:
+                    yield ConvSpec((op,), in_lanes, out_lanes, pixels)
+                except ValueError:
+                    continue  # this many pixels do not tile the input
 
 
 def _style(depth: int) -> str:

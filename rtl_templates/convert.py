@@ -6,20 +6,26 @@ the hardware are read off it.
 """
 
 from dataclasses import dataclass
+from functools import reduce
 from math import lcm
+from operator import or_
 
-from amaranth import Array, C, Cat, Module, Signal
+from amaranth import C, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from hwgen.rtl_templates.pipeline import join
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
 
 from hwgen.beats import Beats
-from hwgen.primitives import Mux, Part, Register
+from hwgen.primitives import Mux as MuxPart
+from hwgen.primitives import Part, Register
 from hwgen.schedule import Process, Put, Schedule, Take
 
 __all__ = ["ConvertSpec", "Converter", "Step"]
+
+
+#: Where a value comes from: the beat that is taken, what is held, or nowhere; None is anywhere.
+Source = tuple[str, int] | None
 
 
 @dataclass(frozen=True)
@@ -66,22 +72,19 @@ class ConvertSpec:
     def lanes(self) -> tuple[list[int], list[int]]:
         """Real values of each beat of a unit, on both sides.
 
-        A unit is the fewest whole pixel groups of both. With equal ``pixels`` a value here is a
-        column of that many pixels, and the conversion is of lanes alone.
+        A unit is the fewest whole pixel groups of both.
         """
         channels = self.source.type.channels
         unit = lcm(self.source.pixels, self.target.pixels)
-        return tuple(  # type: ignore[return-value]
+        source, target = (
             [
-                min(beats.lanes, channels - fold * beats.lanes) * self._depth(beats)
+                min(beats.lanes, channels - fold * beats.lanes) * beats.pixels // self.together
                 for _ in range(unit // beats.pixels)
                 for fold in range(beats.folds)
             ]
             for beats in (self.source, self.target)
         )
-
-    def _depth(self, beats: Beats) -> int:
-        return 1 if self.source.pixels == self.target.pixels else beats.pixels
+        return source, target
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -115,23 +118,46 @@ class ConvertSpec:
         """Values held between steps, at the most."""
         return max(step.held for step in self.steps)
 
+    def moves(self) -> tuple[list[list[Source]], list[list[Source]]]:
+        """Where each value comes from, by step: of the output beat, and of what is held after."""
+        steps, values = self.steps, self.values(self.target)
+        out: list[list[Source]] = [[] for _ in range(values)]
+        rest: list[list[Source]] = [[] for _ in range(self.room)]
+        for step in steps:
+            line: list[Source] = [("held", n) for n in range(step.held)]
+            line += [("given", n) for n in range(step.taken or 0)]
+            used = step.put or 0
+            for n in range(values):
+                blank: Source = ("zero", 0) if step.put else None
+                out[n].append(line[n] if n < used else blank)
+            left = line[used:]
+            for n in range(self.room):
+                rest[n].append(left[n] if n < len(left) else None)
+        return out, rest
+
+    @property
+    def together(self) -> int:
+        """Pixels that stay side by side, so that only lanes are converted."""
+        return self.source.pixels if self.source.pixels == self.target.pixels else 1
+
+    def values(self, beats: Beats) -> int:
+        """What a beat holds: single values, or lanes of ``together`` pixels."""
+        return beats.values // self.together
+
     def primitives(self) -> list[Part]:
-        process, steps = self.process(), self.steps
-        column = self._column
-        ways = len({step.held for step in steps})
+        process = self.process()
+        width = self.source.type.bits * self.together
         parts: list[Part] = [
             *Sequencer.primitives(process),
             *Queue.primitives(self.target.width, process.puts[0].depth),
+            Register(self.room * width),
         ]
-        if self.room:
-            parts += [Register(self.room * column), Mux(column, ways + 1, self.room)]
+        out, rest = self.moves()
+        for n, by_step in enumerate([*out, *rest]):
+            ways = len({source for source in by_step if source} - {("held", n - len(out))})
+            if ways > 1:
+                parts.append(MuxPart(width, ways))
         return parts
-
-    @property
-    def _column(self) -> int:
-        """Bits of what is moved as one: a value, or a column of pixels."""
-        pixels = self.source.pixels if self.source.pixels == self.target.pixels else 1
-        return self.source.type.bits * pixels
 
     def create(self, name: str = "convert") -> "Converter":
         return Converter(self)
@@ -154,9 +180,6 @@ class Converter(wiring.Component):
         spec = self.spec
         process = spec.process()
         put = process.puts[0]
-        bits = spec.source.type.bits
-        equal = spec.source.pixels == spec.target.pixels
-        depth = spec.source.pixels if equal else 1
         m.submodules.sequencer = sequencer = Sequencer(process)
         m.submodules.queue = queue = Queue(spec.target.width, put.depth)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
@@ -169,45 +192,42 @@ class Converter(wiring.Component):
             queue.push.eq(sequencer.step & puts),
         ]
 
-        def columns(beats, payload):
-            """The beat as columns: value ``n`` of every pixel, when pixels stay together."""
-            count = beats.lanes if equal else beats.values
-            stride = beats.lanes if equal else 0
-            return [
-                Cat(payload.word_select(p * stride + n, bits) for p in range(depth))
-                for n in range(count)
-            ]
-
-        given = columns(spec.source, self.i.payload)
-        zero = C(0, bits * depth)
-        held = [Signal(bits * depth, reset_less=True, name=f"held{n}") for n in range(spec.room)]
-        choices, rests = [], []
-        for step in spec.steps:
-            line = held[: step.held] + (given[: step.taken] if step.taken is not None else [])
-            used = step.put or 0
-            out = line[:used] + [zero] * len(given)
-            choices.append(out)
-            rests.append(line[used:])
+        bits, together = spec.source.type.bits, spec.together
+        width = bits * together
+        held = [Signal(width, reset_less=True, name=f"held{n}") for n in range(spec.room)]
+        given = [
+            Cat(
+                self.i.payload.word_select(pixel * spec.source.lanes + n, bits)
+                for pixel in range(together)
+            )
+            for n in range(spec.values(spec.source))
+        ]
+        values = {("zero", 0): C(0, width)}
+        values |= {("held", n): value for n, value in enumerate(held)}
+        values |= {("given", n): value for n, value in enumerate(given)}
+        out, rest = spec.moves()
         at = sequencer.index[1]
-        values = spec.target.lanes if equal else spec.target.values
-        result = []
-        for n in range(values):
-            options = [(choice + [zero] * values)[n] for choice in choices]
-            result.append(_choose(options, at))
+        beat = [_choose(by_step, values, at) for by_step in out]
         with m.If(sequencer.step):
-            for n, store in enumerate(held):
-                options = [rest[n] if n < len(rest) else store for rest in rests]
-                m.d.sync += store.eq(_choose(options, at))
-        stride = spec.target.lanes
-        ordered = (
-            [result[n].word_select(p, bits) for p in range(depth) for n in range(stride)]
-            if equal
-            else result
-        )
-        m.d.comb += queue.data.eq(join(ordered, bits))
+            for store, by_step in zip(held, rest, strict=True):
+                m.d.sync += store.eq(_choose(by_step, values, at))
+        lanes = spec.values(spec.target)
+        ordered = (beat[n].word_select(p, bits) for p in range(together) for n in range(lanes))
+        m.d.comb += queue.data.eq(Cat(ordered))
         return m
 
 
-def _choose(options, at):
-    """``options[at]``; no choice where all are the same signal."""
-    return options[0] if all(o is options[0] for o in options) else Array(options)[at]
+def _choose(by_step: list[Source], values, at):
+    """The value of the source that ``by_step`` names for step ``at``; None is any."""
+    steps: dict[Source, list[int]] = {}
+    for number, source in enumerate(by_step):
+        if source:
+            steps.setdefault(source, []).append(number)
+    if not steps:
+        return values["zero", 0]
+    most, *others = sorted(steps, key=lambda source: -len(steps[source]))
+    result = values[most]
+    for source in others:
+        chosen = reduce(or_, (at == number for number in steps[source]))
+        result = Mux(chosen, values[source], result)
+    return result

@@ -1,0 +1,6 @@
+"""Primitives to LUT, FF, DSP and BRAM of a family: ``cost.area(spec.primitives(), "ecp5")``."""
+
+from hwgen.cost.area import Area, total
+from hwgen.cost.model import area
+
+__all__ = ["Area", "area", "total"]

@@ -7,6 +7,7 @@ derived from the input's range and the op's own weights: sound, and not one bit 
 Arrays are ``(N, H, W, C)`` or ``(N, F)``. Weights are ``(K, kh, kw, C)``, output channel first.
 """
 
+from functools import cached_property
 from math import prod
 from typing import ClassVar, Protocol
 
@@ -48,17 +49,28 @@ def _check_weights(weights: np.ndarray, bias: np.ndarray, bits: int) -> None:
         raise ValueError(f"bias must have shape {weights.shape[:1]}, not {bias.shape}")
 
 
-def _sum_range(weights: np.ndarray, bias: np.ndarray, source: TensorType) -> tuple[int, int]:
+def _sum_range(
+    weights: np.ndarray, bias: np.ndarray, source: TensorType, seen: np.ndarray | bool = True
+) -> tuple[int, int]:
     """Exact smallest and largest ``bias + sum(w * x)`` over all ``x`` within ``source``.
 
     Both are reached: by the input that is ``lo`` or ``hi`` wherever the weight's sign asks for it.
+    Where ``seen`` is false, ``x`` is padding and holds the zero point.
     """
-    flat = weights.reshape(len(weights), -1).astype(np.int64)
+    weights = weights.astype(np.int64)
+    fixed = (weights * ~np.broadcast_to(seen, weights.shape)).reshape(len(weights), -1).sum(1)
+    flat = (weights * seen).reshape(len(weights), -1)
     positive, negative = np.maximum(flat, 0).sum(1), np.minimum(flat, 0).sum(1)
-    bias = bias.astype(np.int64)
-    lowest = positive * source.lo + negative * source.hi + bias
-    highest = positive * source.hi + negative * source.lo + bias
+    base = bias.astype(np.int64) + fixed * source.zero_point
+    lowest = positive * source.lo + negative * source.hi + base
+    highest = positive * source.hi + negative * source.lo + base
     return int(lowest.min()), int(highest.max())
+
+
+def _visible(size: int, kernel: int, stride: int, before: int, count: int) -> list[np.ndarray]:
+    """Which taps of a kernel lie on the map, and not on padding: each pattern once."""
+    places = np.arange(count)[:, None] * stride - before + np.arange(kernel)
+    return list(np.unique((places >= 0) & (places < size), axis=0))
 
 
 @value
@@ -122,10 +134,24 @@ class Conv2d:
         """Height and width of the output."""
         return window_counts(self.input.shape, self.kernel, self.stride, self.padding)
 
-    @property
+    @cached_property
     def output(self) -> TensorType:
-        bits, signed = bits_for(*_sum_range(self.weights, self.bias, self.input))
+        bits, signed = bits_for(*self._range())
         return TensorType((*self.output_size, len(self.weights)), bits, signed)
+
+    def _range(self) -> tuple[int, int]:
+        """Smallest and largest sum; on small maps some taps never leave the padding."""
+        top, _, left, _ = self.padding
+        height, width, _ = self.input.shape
+        counts = self.output_size
+        rows = _visible(height, self.kernel[0], self.stride[0], top, counts[0])
+        columns = _visible(width, self.kernel[1], self.stride[1], left, counts[1])
+        ranges = [
+            _sum_range(self.weights, self.bias, self.input, np.outer(row, column)[..., None])
+            for row in rows
+            for column in columns
+        ]
+        return min(lo for lo, _ in ranges), max(hi for _, hi in ranges)
 
     @property
     def macs(self) -> int:
@@ -160,7 +186,7 @@ class Linear:
     def inputs(self) -> tuple[TensorType, ...]:
         return (self.input,)
 
-    @property
+    @cached_property
     def output(self) -> TensorType:
         bits, signed = bits_for(*_sum_range(self.weights, self.bias, self.input))
         return TensorType((len(self.weights),), bits, signed)

@@ -43,6 +43,8 @@ class TensorType:
             raise ValueError(f"bits must be 1 to 64, not {self.bits}")
         if self.encoding == "bipolar" and self.bits != 1:
             raise ValueError(f"a bipolar tensor has 1 bit, not {self.bits}")
+        if not self.lo <= self.zero_point <= self.hi:
+            raise ValueError(f"zero_point must be {self.lo} to {self.hi}, not {self.zero_point}")
 
     @property
     def lo(self) -> int:

@@ -1,0 +1,87 @@
+"""The float fake-quantised network against the integer one, layer by layer, on real data."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import fx
+
+from hwgen.frontend.images import Images, frames_of, quantise_input
+from hwgen.frontend.read import read_pairs
+from hwgen.network import Network, TensorType
+
+__all__ = ["Difference", "compare"]
+
+BATCH = 100
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far apart a layer's integers are: the largest distance in LSB, and how many differ."""
+
+    largest: int
+    share: float
+
+
+def compare(program: fx.GraphModule, network: Network, images: Images) -> Mapping[str, Difference]:
+    """Distances by node name: each layer computed in float from the integer network's own input.
+
+    Covers every node whose integers stand for a tensor of the program: the input, what follows
+    each requantiser, and each pool. Sums before requantising are left out.
+    """
+    frames = frames_of(images)
+    program = copy.deepcopy(program)
+    pairs = {call: node.name for call, node in read_pairs(program)}
+    program.double()  # the rounding of float32 sums would show as differences at 16 bits
+    rounded = {call: name for call, name in pairs.items() if not name_is_sum(network, name)}
+    largest = dict.fromkeys(rounded.values(), 0)
+    differing = dict.fromkeys(rounded.values(), 0)
+    total = dict.fromkeys(rounded.values(), 0)
+    for batch in frames.split(BATCH):
+        golden = network.trace(quantise_input(network, batch))
+        runner = _Runner(program, network, rounded, golden)
+        with torch.no_grad():
+            runner.run(batch.double())
+        for name, distance in runner.distances.items():
+            largest[name] = max(largest[name], int(distance.max(initial=0)))
+            differing[name] += int(np.count_nonzero(distance))
+            total[name] += distance.size
+    return {name: Difference(largest[name], differing[name] / total[name]) for name in largest}
+
+
+def name_is_sum(network: Network, name: str) -> bool:
+    """Whether a node's integers are sums, not yet rounded to what the program holds."""
+    return network[name].op.kind in ("conv2d", "linear")
+
+
+class _Runner(fx.Interpreter):
+    """Runs the program in float, and puts the golden value in the place of each that it makes."""
+
+    def __init__(
+        self,
+        program: fx.GraphModule,
+        network: Network,
+        names: Mapping[fx.Node, str],
+        golden: Mapping[str, np.ndarray],
+    ):
+        super().__init__(program)
+        self.distances: dict[str, np.ndarray] = {}
+        self._network, self._names, self._golden = network, names, golden
+
+    def run_node(self, n: fx.Node):
+        result = super().run_node(n)
+        if n not in self._names:
+            return result
+        name = self._names[n]
+        kind, golden = self._network[name].type, self._golden[name]
+        if golden.ndim == 4:
+            golden = golden.transpose(0, 3, 1, 2)
+        golden = golden.reshape(result.shape)
+        self.distances[name] = np.abs(_integers(result, kind) - golden)
+        return torch.from_numpy(((golden - kind.zero_point) * kind.scale).astype(np.float64))
+
+
+def _integers(real: torch.Tensor, kind: TensorType) -> np.ndarray:
+    return np.rint(real.double().numpy() / kind.scale).astype(np.int64) + kind.zero_point

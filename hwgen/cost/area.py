@@ -1,0 +1,49 @@
+"""What a design takes of a device."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from hwgen.board import Board
+
+__all__ = ["Area", "total"]
+
+
+@dataclass(frozen=True)
+class Area:
+    """LUTs (LUT4 on ecp5, LUT6 on xcup, gates on asic), flip-flops, DSP blocks and block RAMs of
+    18 kbit. A LUT that serves as memory or as part of a carry chain counts as a LUT."""
+
+    lut: int = 0
+    ff: int = 0
+    dsp: int = 0
+    bram: int = 0
+
+    def __add__(self, other: "Area") -> "Area":
+        return Area(
+            self.lut + other.lut, self.ff + other.ff, self.dsp + other.dsp, self.bram + other.bram
+        )
+
+    def fits(self, board: Board) -> bool:
+        """Whether every resource of ``board`` suffices."""
+        return not self.excess(board)
+
+    def share(self, board: Board) -> dict[str, float]:
+        """Used part of each resource of ``board``; above 1 it does not fit (``inf``: has none)."""
+        shares = {}
+        for field in fields(self):
+            used, there = getattr(self, field.name), getattr(board, field.name)
+            shares[field.name] = used / there if there else (float("inf") if used else 0.0)
+        return shares
+
+    def excess(self, board: Board) -> dict[str, int]:
+        """By how much each resource of ``board`` falls short; only those that do."""
+        short = {
+            field.name: getattr(self, field.name) - getattr(board, field.name)
+            for field in fields(self)
+        }
+        return {name: count for name, count in short.items() if count > 0}
+
+
+def total(areas: Iterable[Area]) -> Area:
+    """Sum of several areas."""
+    return sum(areas, Area())

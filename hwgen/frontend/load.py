@@ -1,0 +1,99 @@
+"""Where networks come from: a module, an exported program, or a ``.pt2`` file."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.export import ExportedProgram
+
+import hwgen.nn.quantize  # noqa: F401  registers the ops that programs may hold
+from hwgen.errors import Problem, UserError
+from hwgen.frontend.archive import read_archive
+from hwgen.frontend.program import build, is_layer, is_program, training_mode
+
+__all__ = ["Source", "load"]
+
+Source = nn.Module | ExportedProgram | str | Path
+
+
+def load(source: Source, frames: torch.Tensor | None = None) -> fx.GraphModule:
+    """``source`` as a program; UserError if it cannot be had.
+
+    A module is exported by ``torch.export``, in eval mode, with ``frames`` (N, ...) as its example.
+    A ``.pt2`` file is read without executing anything in it.
+    """
+    if isinstance(source, str | Path):
+        return read_archive(Path(source))
+    if is_program(source):
+        return source  # type: ignore[return-value]
+    if isinstance(source, ExportedProgram):
+        return _flat(source)
+    if frames is None:
+        raise UserError(Problem(None, "a module is exported with example frames", "give some"))
+    return _flat(_export(source, frames))
+
+
+def _export(module: nn.Module, frames: torch.Tensor) -> ExportedProgram:
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        # Two frames: torch.export takes a size of one for a fixed one.
+        return torch.export.export(
+            module,
+            (torch.cat([frames[:1], frames[-1:]]),),
+            dynamic_shapes=({0: torch.export.Dim.AUTO},),
+        )
+    except Exception as error:
+        # Whatever a model's own forward raises ends here, so no narrower class will do.
+        first = (str(error).strip() or "no message").splitlines()[0]
+        raise UserError(
+            Problem(
+                None,
+                f"the model cannot be exported with frames of shape {tuple(frames.shape[1:])}: "
+                f"{type(error).__name__}: {first}",
+                "it must take such frames, and be free of control flow that depends on data",
+            )
+        ) from error
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _flat(exported: ExportedProgram) -> fx.GraphModule:
+    """Weights become ``get_attr`` nodes; what ``torch.export`` noted on each node is kept."""
+    signature = exported.graph_signature
+    if signature.buffers_to_mutate:
+        owners = {name.rpartition(".")[0] for name in signature.buffers_to_mutate.values()}
+        raise UserError(*(training_mode(owner) for owner in sorted(owners)))
+    lifted = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    graph, new = fx.Graph(), {}
+    for node in exported.graph.nodes:
+        if node.name in lifted:
+            made = graph.create_node("get_attr", lifted[node.name], name=node.name)
+        else:
+            made = graph.node_copy(node, lambda old: new[old])
+        value = node.meta.get("val")
+        made.meta = {"path": _path(node.meta.get("nn_module_stack"))}
+        if "nn_module_stack" in node.meta:
+            made.meta["nn_module_stack"] = copy.copy(node.meta["nn_module_stack"])
+        if isinstance(value, torch.Tensor):
+            sizes = tuple(size if isinstance(size, int) else None for size in value.shape)
+            made.meta |= {"shape": sizes, "dtype": value.dtype}
+        new[node] = made
+    return build({**exported.state_dict, **exported.constants}, graph)
+
+
+def _path(stack: Mapping[str, tuple[str, Any]] | None) -> tuple[str, bool]:
+    """Path of the innermost module, and whether that is a layer of torch's own."""
+    if not stack:
+        return "", False
+    path, kind = list(stack.values())[-1]
+    kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+    return path, is_layer(kind)

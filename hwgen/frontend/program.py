@@ -1,0 +1,78 @@
+"""A torch network as a program: one flat graph of aten calls over its own weights.
+
+Every source (a module, an exported program, a ``.pt2`` file) becomes the same thing, a
+``torch.fx.GraphModule`` of ``placeholder``, ``get_attr``, ``call_function`` and ``output`` nodes.
+A node's ``meta`` holds ``shape`` (None where a size is not fixed, first of all the batch),
+``dtype``, and ``path``: the module that it comes from, and whether that is one of torch's layers.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from hwgen.errors import Problem
+
+__all__ = ["arguments", "build", "is_layer", "is_program", "put", "tensor_of", "training_mode"]
+
+
+def build(tensors: Mapping[str, torch.Tensor], graph: fx.Graph) -> fx.GraphModule:
+    """A program from its nodes and the tensors that they name."""
+    graph.eliminate_dead_code()
+    used = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
+    module = fx.GraphModule({name: tensors[name] for name in sorted(used)}, graph)
+    module.meta["hwgen_program"] = True
+    return module
+
+
+def is_program(source: object) -> bool:
+    """Whether ``build`` made it."""
+    return isinstance(source, fx.GraphModule) and source.meta.get("hwgen_program", False)
+
+
+def arguments(node: fx.Node) -> dict[str, Any]:
+    """Arguments of a call by the names of its schema, defaults included."""
+    named = {}
+    for place, argument in enumerate(node.target._schema.arguments):  # type: ignore[union-attr]
+        if place < len(node.args):
+            named[argument.name] = node.args[place]
+        else:
+            named[argument.name] = node.kwargs.get(argument.name, argument.default_value)
+    return named
+
+
+def tensor_of(module: fx.GraphModule, node: fx.Node) -> torch.Tensor:
+    """The tensor that a ``get_attr`` node stands for."""
+    value: Any = module
+    for part in str(node.target).split("."):
+        value = getattr(value, part)
+    return value.detach()
+
+
+def put(module: fx.GraphModule, target: str, tensor: torch.Tensor, train: bool = False) -> None:
+    """Store a tensor under its dotted name: a parameter if it is to be trained, else a buffer."""
+    *path, name = target.split(".")
+    owner: nn.Module = module
+    for part in path:
+        if part not in owner._modules:
+            owner.add_module(part, nn.Module())
+        owner = owner._modules[part]  # type: ignore[assignment]
+    if hasattr(owner, name):
+        delattr(owner, name)
+    if train:
+        owner.register_parameter(name, nn.Parameter(tensor))
+    else:
+        owner.register_buffer(name, tensor)
+
+
+def is_layer(kind: str) -> bool:
+    """Whether a class's full name is that of a single torch layer."""
+    return kind.startswith("torch.nn.modules.") and ".container." not in kind
+
+
+def training_mode(layer: str) -> Problem:
+    """The program still learns."""
+    return Problem(
+        layer, "was exported in training mode", "call model.eval() before torch.export.export"
+    )

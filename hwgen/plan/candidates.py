@@ -1,0 +1,51 @@
+"""Every way to build one op that is worth considering."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwgen.board import Board
+from hwgen.cost import Area, area
+from hwgen.network import Op
+from hwgen.rtl_templates import ENGINES, Spec
+
+__all__ = ["Candidate", "candidates", "cost"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An engine for an op: ``interval`` in cycles a frame, estimated ``area``, ``cost`` on the
+    board."""
+
+    spec: Spec
+    interval: int
+    area: Area
+    cost: float
+
+
+def cost(used: Area, board: Board) -> float:
+    """One number for an area: the sum of the shares of the board that it takes."""
+    return sum(share for share in used.share(board).values() if share != float("inf"))
+
+
+def candidates(op: Op, board: Board) -> list[Candidate]:
+    """Engines for ``op``, fastest first, without those that another beats.
+
+    One engine beats another with the same stream widths if it is no slower and takes no more of
+    any resource.
+    """
+    found = []
+    for kind in ENGINES[type(op)]:
+        for spec in kind.foldings(op, board.family):
+            used = area(spec.primitives(), board.family)
+            found.append(Candidate(spec, spec.schedule().steps, used, cost(used, board)))
+    numbers = np.array(
+        [(c.interval, c.area.lut, c.area.ff, c.area.dsp, c.area.bram) for c in found]
+    )
+    widths = [(c.spec.inputs, c.spec.outputs) for c in found]
+    kept = []
+    for n, candidate in enumerate(found):
+        no_worse = np.all(numbers <= numbers[n], axis=1) & np.any(numbers < numbers[n], axis=1)
+        if not any(widths[other] == widths[n] for other in np.flatnonzero(no_worse)):
+            kept.append(candidate)
+    return sorted(kept, key=lambda c: (c.interval, c.cost))

@@ -1,0 +1,126 @@
+"""One engine for every op: a multiple-choice knapsack with several resources, solved exactly.
+
+A binary variable for each candidate of each op, one of which is chosen; and one for each pair of
+candidates at the two ends of an edge, which carries the cost of the width converter between them.
+Solved by HiGHS through SciPy.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import lil_array
+
+from hwgen.beats import Beats
+from hwgen.board import Board
+from hwgen.cost import Area, area
+from hwgen.plan.candidates import Candidate, cost
+from hwgen.rtl_templates import ConvertSpec
+
+__all__ = ["Edge", "choose", "converter"]
+
+#: From the op with this number to the op with that number.
+Edge = tuple[int, int]
+
+#: Candidates of one op that the solver weighs: the cheapest that are fast enough.
+MOST = 12
+
+RESOURCES = ("lut", "ff", "dsp", "bram")
+
+
+@lru_cache(maxsize=100_000)
+def converter(source: Beats, target: Beats, family: str) -> tuple[int, Area] | None:
+    """Cycles a frame and area of the converter from ``source`` to ``target``; None if there can
+    be none, nothing if none is needed."""
+    if (source.lanes, source.pixels) == (target.lanes, target.pixels):
+        return 0, Area()
+    if not ConvertSpec.possible(source, target):
+        return None
+    spec = ConvertSpec(source, target)
+    return spec.process().steps, area(spec.primitives(), family)
+
+
+def choose(
+    options: Sequence[Sequence[Candidate]],
+    edges: Sequence[Edge],
+    board: Board,
+    room: Area,
+    limit: int,
+) -> list[Candidate] | None:
+    """The cheapest engines that all take at most ``limit`` cycles a frame and together fit into
+    ``room``; None if there are none."""
+    fast = [[c for c in some if c.interval <= limit] for some in options]
+    if not all(fast):
+        return None
+    fast = [_shortlist(some) for some in fast]
+    start = np.cumsum([0, *(len(some) for some in fast)])
+    costs = [c.cost for some in fast for c in some]
+    areas = [c.area for some in fast for c in some]
+    pairs: list[tuple[int, int, int]] = []  # edge, candidate at its source, at its target
+    for number, (a, b) in enumerate(edges):
+        for i, before in enumerate(fast[a]):
+            for j, after in enumerate(fast[b]):
+                way = converter(before.spec.outputs[0], after.spec.inputs[0], board.family)
+                if way is not None and way[0] <= limit:
+                    pairs.append((number, start[a] + i, start[b] + j))
+                    costs.append(cost(way[1], board))
+                    areas.append(way[1])
+
+    singles = int(start[-1])
+    rows = lil_array((len(fast) + sum(len(fast[a]) + len(fast[b]) for a, b in edges), len(costs)))
+    equal = []
+    for op in range(len(fast)):
+        rows[op, start[op] : start[op + 1]] = 1
+        equal.append(1)
+    # What flows over an edge is what is chosen at each of its ends.
+    first: dict[tuple[int, int, int], int] = {}
+    for number, (a, b) in enumerate(edges):
+        for end, op in enumerate((a, b)):
+            for candidate in range(start[op], start[op + 1]):
+                rows[len(equal), candidate] = -1
+                first[number, end, candidate] = len(equal)
+                equal.append(0)
+    for n, (number, before, after) in enumerate(pairs):
+        rows[first[number, 0, before], singles + n] = 1
+        rows[first[number, 1, after], singles + n] = 1
+    limits = np.array([[getattr(used, name) for used in areas] for name in RESOURCES], float)
+    result = milp(
+        c=np.array(costs),
+        integrality=np.r_[np.ones(singles), np.zeros(len(pairs))],
+        bounds=Bounds(0, 1),
+        constraints=[
+            LinearConstraint(rows.tocsr(), equal, equal),
+            LinearConstraint(limits, -np.inf, [getattr(room, name) for name in RESOURCES]),
+        ],
+        options={"time_limit": 60.0, "mip_rel_gap": 1e-3},
+    )
+    if result.x is None:
+        return None
+    return [some[int(np.argmax(result.x[start[n] : start[n + 1]]))] for n, some in enumerate(fast)]
+
+
+def _shortlist(some: Sequence[Candidate]) -> list[Candidate]:
+    """The cheapest few overall, in each resource, and for each order of the values at either end.
+
+    Where a beat holds several pixels but not all their channels, the order of the values is its
+    own, and only a neighbour with the same number of pixels can follow.
+    """
+    kept: dict[int, Candidate] = {}
+
+    def keep(group: Sequence[Candidate], key, count: int) -> None:
+        for candidate in sorted(group, key=key)[:count]:
+            kept[id(candidate)] = candidate
+
+    keep(some, lambda c: c.cost, MOST)
+    keep(some, lambda c: (c.area.dsp, c.cost), MOST // 4)
+    keep(some, lambda c: (c.area.lut, c.cost), MOST // 4)
+    keep(some, lambda c: (c.area.bram, c.cost), MOST // 4)
+    orders: dict[tuple[int, int], list[Candidate]] = {}
+    for candidate in some:
+        ends = candidate.spec.inputs[0], candidate.spec.outputs[0]
+        order = tuple(beats.pixels if beats.folds > 1 else 1 for beats in ends)
+        orders.setdefault(order, []).append(candidate)  # type: ignore[arg-type]
+    for group in orders.values():
+        keep(group, lambda c: c.cost, MOST // 4)
+    return list(kept.values())

