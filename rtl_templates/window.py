@@ -195,8 +195,9 @@ class WindowReader(Elaboratable):
         bits = max(1, (capacity - 1).bit_length())
         pixel = source.width // source.pixels
 
-        # The ring: beats written and not yet given up.
-        level = Signal(range(capacity + 1))
+        # The ring: beats written and not yet given up; below zero, beats given up before they came
+        # (columns and rows that no window reaches).
+        level = Signal(range(-max(window.release), capacity + 1))
         process = window.fill_process()
         m.submodules.fill = fill = Sequencer(process)
         inside = fill.selects(process.takes[0].at)

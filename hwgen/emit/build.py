@@ -32,7 +32,9 @@ def check_target(folder: Path, force: bool) -> None:
         return
     if not force:
         raise UserError(
-            Problem(None, f"{folder} exists already", "give another --out, or --force to replace it")
+            Problem(
+                None, f"{folder} exists already", "give another --out, or --force to replace it"
+            )
         )
     try:
         read_manifest(folder)

@@ -38,7 +38,7 @@ class Accelerator(Elaboratable):
     def __init__(self, plan: Plan):
         self.plan = plan
         source, target = edge_ports(plan)
-        self.aclk, self.aresetn = Signal(), Signal()
+        self.aclk, self.aresetn = Signal(name="aclk"), Signal(name="aresetn")
         self.s_data = Signal(8 * source.bytes, name="s_axis_tdata")
         self.s_valid, self.s_ready = Signal(name="s_axis_tvalid"), Signal(name="s_axis_tready")
         self.m_data = Signal(8 * target.bytes, name="m_axis_tdata")

@@ -77,6 +77,8 @@ def cases():
         yield MaxPoolSpec((MaxPool2d(source, (2, 2), (2, 2)),), 3, 2)
         yield MaxPoolSpec((MaxPool2d(source, (3, 3), (2, 2), (1, 1, 1, 1)),), 1)
         yield MaxPoolSpec((MaxPool2d(source, (3, 3), (1, 1), (1, 1, 1, 1)),), 3, 4)
+    for shape, lanes in (((7, 7, 4), 1), ((3, 3, 5), 1), ((5, 7, 2), 2)):
+        yield MaxPoolSpec((MaxPool2d(TensorType(shape, 8, False), (2, 2), (2, 2)),), lanes)
     source = TensorType((3, 4, 10), 5, True)
     for a, b in ((1, 5), (10, 2), (4, 3), (3, 4), (10, 10), (2, 10), (7, 1)):
         yield ConvertSpec(Beats(source, a), Beats(source, b))
