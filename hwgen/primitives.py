@@ -21,12 +21,17 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Multiplier:
-    """``count`` signed products of ``a`` by ``b`` bits; ``role`` is "mac" or "requantise"."""
+    """``count`` signed products of ``a`` by ``b`` bits; ``role`` is "mac" or "requantise".
+
+    ``product`` is the bits of each product that are used, ``a + b`` unless given: an unsigned
+    factor has a zero sign bit, which lengthens the factor and not the product.
+    """
 
     a: int
     b: int
     count: int = 1
     role: str = "mac"
+    product: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,16 @@
+"""Simulation of a build directory: Verilator builds, exact comparison, the place of a mistake."""
+
+from hwgen.sim.result import Deadlock, Mismatch, Result, Standing
+from hwgen.sim.run import simulate
+from hwgen.sim.verilator import SimulationError, build_binary, environment
+
+__all__ = [
+    "Deadlock",
+    "Mismatch",
+    "Result",
+    "SimulationError",
+    "Standing",
+    "build_binary",
+    "environment",
+    "simulate",
+]

@@ -58,7 +58,7 @@ static bool stopped = false;
 static std::string stop_message;
 
 void vl_stop(const char* file, int line, const char* scope) {
-    if (!stopped) stop_message = std::string(file) + ":" + std::to_string(line) + " in " + scope;
+    if (!stopped) stop_message = std::string(file) + ":" + std::to_string(line) + " " + scope;
     stopped = true;
 }
 void vl_finish(const char* file, int line, const char* scope) { vl_stop(file, line, scope); }

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from hwgen.sim.verilator import storage_bytes
 
 from hwgen.beats import Beats, from_bytes, to_bytes
 from hwgen.manifest import Manifest
 from hwgen.network import Network
-from hwgen.sim.verilator import storage_bytes
 
 __all__ = ["Wire", "chunks", "decode", "encode", "wires_of"]
 
@@ -31,7 +31,7 @@ class Wire:
 
 
 def wires_of(manifest: Manifest, network: Network) -> tuple[Wire, ...]:
-    """Input, probes and output, in the driver's order; ValueError if they do not fit the network."""
+    """Input, probes and output, in the driver's order; ValueError if the network has others."""
     wires = [Wire(network.input.name, manifest.input.beats, 8 * manifest.input.bytes)]
     wires += [Wire(probe.node, probe.beats, probe.beats.width) for probe in manifest.probes]
     wires += [Wire(network.output.name, manifest.output.beats, 8 * manifest.output.bytes)]

@@ -127,7 +127,7 @@ class Result:
     def __str__(self):
         if self.bit_exact:
             return f"bit-exact over {self.frames} frames and {self.cycles} cycles"
-        lines = [f"NOT bit-exact: {self.wrong_beats} wrong beats"]
+        lines = [f"NOT bit-exact: {self.wrong_beats} wrong beat{'s' * (self.wrong_beats != 1)}"]
         lines += [f"  {mismatch}" for mismatch in self.mismatches[:8]]
         if self.assertion:
             lines.append(f"assertion failed: {self.assertion}")

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-
-from hwgen.errors import Problem, UserError
-from hwgen.manifest import read_manifest
-from hwgen.network import Network, load_network
 from hwgen.sim.golden import Wire, chunks, decode, wires_of
 from hwgen.sim.locate import locate, locate_deadlock
 from hwgen.sim.result import Result
 from hwgen.sim.verilator import SimulationError, build_binary
+
+from hwgen.errors import Problem, UserError
+from hwgen.manifest import read_manifest
+from hwgen.network import Network, load_network
 
 __all__ = ["simulate"]
 
@@ -64,7 +64,9 @@ def simulate(
     deadlock = None
     if report["end"] == "deadlock":
         deadlock = locate_deadlock(report, network, wires, len(frames))
-    asserted = report["stopped_at"] if report["end"] == "assertion" else None
+    asserted = None
+    if report["end"] == "assertion":
+        asserted = "\n".join([report["stopped_at"], *report["log"]])
     exact = report["end"] == "complete" and not report["wrong_beats"]
 
     waveform = None
@@ -141,7 +143,10 @@ class _Run:
             command += [*self.options, *map(str, window), str(work / "trace.vcd")]
             with (work / "log").open("w+b") as log:
                 self._drive(command, log, progress)
+                log.seek(0)
+                said = log.read().decode(errors="replace").splitlines()
             report = json.loads((work / "report.json").read_bytes())
+            report["log"] = said[:20]
             if waveform:
                 partial = waveform.with_suffix(".part")
                 partial.write_bytes((work / "trace.vcd").read_bytes())

@@ -27,6 +27,12 @@ DRIVER = Path(__file__).parent / "driver.cpp"
 #: Verilator's and the compiler's options; part of the key.
 OPTIONS = (
     "-O3",
+    # Verilator 5.48 inlines its own C++ functions without their casts: $signed({1'b0, x}) of an
+    # 8-bit x is then extended from bit 7. The hand-made accelerator of the tests shows it.
+    "--inline-cfuncs",
+    "0",
+    "--inline-cfuncs-product",
+    "0",
     "--assert",  # what must never happen stops the simulation
     "--x-assign",
     "unique",  # undefined values are noise, so that nothing passes by a lucky zero
@@ -51,9 +57,8 @@ LIBRARY = ("verilated", "verilated_dpi", "verilated_threads", "verilated_vcd_c")
 KEPT = 40
 
 #: System tasks of emitted Verilog. Others could read, write or run things on this machine.
-HARMLESS = frozenset(
-    "readmemh readmemb signed unsigned clog2 bits display write error fatal finish stop time".split()
-)
+HARMLESS = {"readmemh", "readmemb", "signed", "unsigned", "clog2", "bits", "time"}
+HARMLESS |= {"display", "write", "error", "fatal", "finish", "stop"}
 
 
 class SimulationError(RuntimeError):
@@ -113,8 +118,8 @@ def build_binary(folder: Path, *, trace: bool = False) -> Path:
         return binary
 
     home.mkdir(parents=True, exist_ok=True)
-    library = home / ("library-" + hashlib.sha256(json.dumps([*versions, *options]).encode())
-                      .hexdigest()[:16])
+    tools = hashlib.sha256(json.dumps([*versions, *options]).encode())
+    library = home / f"library-{tools.hexdigest()[:16]}"
     with tempfile.TemporaryDirectory(prefix="building-", dir=home) as temporary:
         work = Path(temporary)
         (work / "rtl").mkdir()
@@ -237,9 +242,7 @@ def _control(manifest: Manifest) -> str:
     lines = ["`verilator_config"]
     for probe in manifest.probes:
         for wire in ("payload", "valid", "ready"):
-            lines.append(
-                f'public_flat_rd -module "{manifest.top}" -var "{probe.signal}__{wire}"'
-            )
+            lines.append(f'public_flat_rd -module "{manifest.top}" -var "{probe.signal}__{wire}"')
     return "\n".join(lines) + "\n"
 
 

@@ -25,9 +25,11 @@ def one_output(program: fx.GraphModule) -> None:
 
 
 def drop_unchanged(program: fx.GraphModule) -> None:
-    """Take out dropout, and whatever else does nothing at inference."""
+    """Take out dropout, assertions, and whatever else does nothing at inference."""
     for node in calls(program):
-        if op_of(node) in UNCHANGED:
+        if op_of(node) == "_assert_tensor_metadata":
+            program.graph.erase_node(node)
+        elif op_of(node) in UNCHANGED:
             _bypass(node)
 
 
@@ -102,7 +104,7 @@ def set_bias(program: fx.GraphModule, layer: fx.Node, bias: torch.Tensor) -> fx.
         return old
     with program.graph.inserting_before(layer):
         node = program.graph.get_attr(target)
-    layer.update_arg(2, node)
+    layer.args = (*layer.args[:2], node, *layer.args[3:])
     return node
 
 

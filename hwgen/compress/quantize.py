@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import fx
 
+from hwgen.compress.bias import channel_means, correct_bias
 from hwgen.compress.observers import Grid, choose, observe
 from hwgen.compress.passes import PASSES, set_bias
 from hwgen.compress.settings import Settings
@@ -20,6 +21,9 @@ from hwgen.frontend.program import arguments, build, put, tensor_of
 __all__ = ["quantize"]
 
 ops = torch.ops.hwgen
+
+# Frames held in memory at once, with the maps that they become, to correct the biases.
+CORRECTED = 64
 
 
 def quantize(
@@ -45,9 +49,10 @@ def quantize(
     weighted = _weighted(program)
     (entry,) = (node for node in program.graph.nodes if node.op == "placeholder")
     exits = {node: _after_relu(node) for node in weighted}
-    _, means = 0,0
+    few = frames[:CORRECTED]
+    means = channel_means(program, few, weighted)
     scales = {node: _quantise_weights(program, node, settings) for node in weighted}
-    correct_bias(program, frames, weighted)
+    correct_bias(program, few, means)
     # Ranges are those that the layer has with its weights already rounded.
     seen = observe(program, frames, [entry, *exits.values()])
 

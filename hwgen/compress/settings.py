@@ -28,7 +28,7 @@ class Settings:
     weights: Bits = 8
     activations: Bits = 8
     output_bits: int = 16
-    calibration: Calibration = "mse"
+    calibration: Calibration = "percentile"
 
     def __post_init__(self):
         refuse(self._nonsense())
@@ -49,7 +49,7 @@ class Settings:
             known = [*layers, *extra]
             for name in table if isinstance(table, Mapping) else ():
                 if name not in (*known, "default"):
-                    nearest = get_close_matches(name, known, cutoff=0) or known
+                    nearest = get_close_matches(name, known) or known[-5:]
                     yield Problem(
                         None,
                         f"bits of {field} are given for {name!r}, which is no layer with weights",

@@ -1,81 +1,90 @@
-"""Constants of each family.
+"""Constants of each family: LUTs (asic: gates) and flip-flops for one unit of each feature.
 
-All are averages over what Yosys 0.70 made of our own engines; ``python -m hwgen.cost.calibrate``
-measures them again and writes ``docs/benchmarks/area.json``.
+Features are counted by ``model.features``. Constants marked "data sheet" follow from the device;
+the others are fitted to what Yosys 0.70 made of our own engines by
+``python -m hwgen.synth.calibrate --fit``, which also writes ``docs/benchmarks/area.json``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["CONSTANTS", "Constants"]
+__all__ = ["FAMILIES", "Family"]
 
 
 @dataclass(frozen=True)
-class Constants:
-    """LUTs (asic: gates) for each bit of a part, and shapes of LUT memories."""
+class Family:
+    """``lut`` and ``ff`` by feature; the rest are shapes.
 
-    inputs: int  # of one LUT
-    carry: int  # bits of a carry slice
-    adder: float
-    compare: float
-    compare_constant: float
-    mux: float  # a bit and way beyond the first
-    logic: float  # for a four-input function
-    product: float  # a soft multiplier's bit product
-    product_length: float  # and its rows' ends
-    register: float  # flip-flops for each bit of a register
-    rom: float  # a bit of a ROM that a single LUT can hold
-    lutram: float  # LUTs of one LUT-memory cell
-    lutram_depth: int
-    lutram_width: int
+    ``inputs`` of one LUT; bits of a ``carry`` slice; an LUT memory's depth and widths of its cells.
+    """
+
+    inputs: int
+    carry: int
+    cell_depth: int
+    cell_width: int
+    lut: Mapping[str, float]
+    ff: Mapping[str, float]
 
 
-CONSTANTS = {
-    "ecp5": Constants(
+FAMILIES = {
+    "ecp5": Family(
         inputs=4,
-        carry=2,  # CCU2C: two bits, two LUTs
-        adder=1.0,
-        compare=1.0,
-        compare_constant=0.5,
-        mux=0.75,
-        logic=1.0,
-        product=1.5,
-        product_length=0.5,
-        register=1.0,
-        rom=0.9,
-        lutram=6.0,  # TRELLIS_DPR16X4 blocks three slices: FPGA-DS-02012, RAM mode
-        lutram_depth=16,
-        lutram_width=4,
+        carry=2,  # CCU2C adds two bits in two LUTs
+        cell_depth=16,
+        cell_width=4,
+        lut={
+            "adder": 1.0,
+            "small_adder": 1.0,
+            "compare": 1.0,
+            "compare_constant": 0.5,
+            "mux": 0.75,
+            "logic": 1.0,
+            "product": 1.5,
+            "select": 1.0,
+            "rom": 0.9,
+            "cell": 6.0,  # data sheet: TRELLIS_DPR16X4 blocks three slices
+            "row": 0.8,
+        },
+        ff={"register": 1.0, "read": 1.0},
     ),
-    "xcup": Constants(
+    "xcup": Family(
         inputs=6,
         carry=1,
-        adder=1.0,
-        compare=0.5,
-        compare_constant=0.3,
-        mux=0.4,
-        logic=0.6,
-        product=1.1,
-        product_length=0.5,
-        register=1.0,
-        rom=0.9,
-        lutram=8.0,  # RAM32M16 holds 32 words of 14 bits: UG574
-        lutram_depth=32,
-        lutram_width=14,
+        cell_depth=32,
+        cell_width=14,
+        lut={
+            "adder": 1.0,
+            "small_adder": 1.0,
+            "compare": 0.5,
+            "compare_constant": 0.3,
+            "mux": 0.4,
+            "logic": 0.6,
+            "product": 1.1,
+            "select": 1.0,
+            "rom": 0.9,
+            "cell": 8.0,  # data sheet: RAM32M16
+            "row": 0.55,
+        },
+        ff={"register": 1.0, "read": 1.0},
     ),
-    "asic": Constants(
+    "asic": Family(
         inputs=1,
         carry=1,
-        adder=6.0,
-        compare=4.0,
-        compare_constant=1.5,
-        mux=3.0,
-        logic=4.0,
-        product=7.0,
-        product_length=1.0,
-        register=1.0,
-        rom=0.9,
-        lutram=0.0,
-        lutram_depth=1,
-        lutram_width=1,
+        cell_depth=1,
+        cell_width=1,
+        lut={
+            "adder": 6.0,
+            "small_adder": 6.0,
+            "compare": 4.0,
+            "compare_constant": 1.5,
+            "mux": 3.0,
+            "logic": 4.0,
+            "product": 7.0,
+            "select": 3.0,
+            "rom": 1.0,
+            "cell": 6.0,
+            "row": 0.0,
+        },
+        ff={"register": 1.0, "read": 1.0, "cell": 1.0},
     ),
 }

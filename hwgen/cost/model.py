@@ -1,18 +1,19 @@
 """Parts to LUTs, flip-flops, DSP blocks and block RAMs of a family.
 
-DSP blocks and block RAMs follow the rules by which Yosys maps them. LUTs and flip-flops follow
-constants measured by ``python -m hwgen.cost.calibrate``, which says how far off they are.
+DSP blocks and block RAMs follow the rules by which Yosys maps them, and are exact. LUTs and
+flip-flops are sums over features of the parts, each times a constant of the family.
 """
 
+from collections import Counter
 from collections.abc import Iterable
-from math import ceil, log2
+from math import ceil
 
 from hwgen.cost import memory, multiply
 from hwgen.cost.area import Area
-from hwgen.cost.families import CONSTANTS, Constants
+from hwgen.cost.families import FAMILIES
 from hwgen.primitives import Adder, Compare, Logic, Memory, Multiplier, Mux, Part, Register
 
-__all__ = ["area"]
+__all__ = ["area", "features"]
 
 DSP_RULES = {"ecp5": multiply.ECP5, "xcup": multiply.XCUP}
 SHAPES = {"ecp5": memory.ECP5, "xcup": memory.XCUP}
@@ -20,81 +21,80 @@ SHAPES = {"ecp5": memory.ECP5, "xcup": memory.XCUP}
 #: Bits of one block RAM: the unit in which memories are counted on every family.
 BLOCK_BITS = 18 * 1024
 
+#: Up to this width an adder is made of LUTs alone (Yosys, arith_map_ccu2c.v).
+SMALL = 4
+
 
 def area(parts: Iterable[Part], family: str) -> Area:
     """Estimated area of ``parts`` on ``"ecp5"``, ``"xcup"`` or ``"asic"``."""
-    if family not in CONSTANTS:
-        raise ValueError(f"family must be one of {', '.join(CONSTANTS)}, not {family!r}")
-    constants = CONSTANTS[family]
-    lut = ff = 0.0
-    dsp = bram = 0
+    if family not in FAMILIES:
+        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, not {family!r}")
+    found, constants = features(parts, family), FAMILIES[family]
+    lut = sum(per * found[name] for name, per in constants.lut.items())
+    ff = sum(per * found[name] for name, per in constants.ff.items())
+    return Area(round(lut), round(ff), round(found["dsp"]), round(found["bram"]))
+
+
+def features(parts: Iterable[Part], family: str) -> Counter[str]:
+    """How much there is, in all ``parts``, of everything that a family has a constant for.
+
+    ``adder``, ``small_adder``, ``compare``, ``compare_constant``: bits. ``mux``: bits of every way
+    beyond the first. ``product``: bit products of soft multipliers; ``select``: bits of those with
+    a one-bit factor. ``cell``: LUT-memory cells. ``rom``: LUT-sized pieces of small ROMs. ``row``:
+    bits of every row of block RAMs beyond the first. ``register``, ``read``: bits of registers, and
+    of the read registers of LUT memories. ``dsp``, ``bram``: blocks.
+    """
+    found: Counter[str] = Counter()
     for part in parts:
         match part:
-            case Multiplier(a, b, count):
-                blocks, left = _products(family, a, b)
-                dsp += blocks * count
-                lut += count * sum(_soft_product(constants, *widths) for widths in left)
+            case Multiplier(a, b, count, _, product):
+                blocks, left = _products(family, a, b, product)
+                found["dsp"] += count * blocks
+                for wide, narrow in left:
+                    name = "select" if narrow == 1 else "product"
+                    found[name] += count * wide * narrow
             case Adder(width, count):
-                lut += count * _adder(constants, width)
+                step = FAMILIES[family].carry
+                name = "adder" if width > SMALL else "small_adder"
+                found[name] += count * (ceil(width / step) * step if width > SMALL else width)
             case Compare(width, count, constant):
-                per_bit = constants.compare_constant if constant else constants.compare
-                lut += count * ceil(width * per_bit)
+                found["compare_constant" if constant else "compare"] += count * width
             case Mux(width, ways, count):
-                lut += count * width * (ways - 1) * constants.mux
+                found["mux"] += count * width * (ways - 1)
             case Register(bits):
-                ff += bits * constants.register
+                found["register"] += bits
             case Logic(luts):
-                lut += luts * constants.logic
+                found["logic"] += luts
             case Memory(depth, width, kind, "block"):
-                units, extra = _block(family, constants, depth, width, kind)
-                bram += units
-                lut += extra
+                found += _block(family, depth, width, kind)
             case Memory(depth, width, kind):
-                more_lut, more_ff = _distributed(family, constants, depth, width, kind)
-                lut += more_lut
-                ff += more_ff
+                found += _distributed(family, depth, width, kind)
             case _:
                 raise TypeError(f"not a part: {part!r}")
-    return Area(round(lut), round(ff), dsp, bram)
+    return found
 
 
-def _products(family: str, a: int, b: int) -> tuple[int, tuple[tuple[int, int], ...]]:
+def _products(
+    family: str, a: int, b: int, product: int | None
+) -> tuple[int, tuple[tuple[int, int], ...]]:
     if family not in DSP_RULES:
         return 0, ((max(a, b), min(a, b)),)
-    return multiply.split(DSP_RULES[family], a, b)
+    return multiply.split(DSP_RULES[family], a, b, product)
 
 
-def _soft_product(constants: Constants, a: int, b: int) -> float:
-    """One-bit factors select or negate; others cost by the bit product, and by their length."""
-    if b == 1:
-        return a * constants.mux
-    return constants.product * a * b + constants.product_length * (a + b)
-
-
-def _adder(constants: Constants, width: int) -> float:
-    """Carry chains come in whole slices of ``carry`` bits."""
-    return ceil(width / constants.carry) * constants.carry * constants.adder
-
-
-def _block(
-    family: str, constants: Constants, depth: int, width: int, kind: str
-) -> tuple[int, float]:
-    if family == "asic":
-        return ceil(depth * width / BLOCK_BITS), 0
+def _block(family: str, depth: int, width: int, kind: str) -> Counter[str]:
+    if family not in SHAPES:
+        return Counter(bram=ceil(depth * width / BLOCK_BITS))
     units, rows = memory.blocks(SHAPES[family], depth, width, kind != "rom")
-    return units, (rows - 1) * width * constants.mux
+    return Counter(bram=units, row=(rows - 1) * width)
 
 
-def _distributed(
-    family: str, constants: Constants, depth: int, width: int, kind: str
-) -> tuple[float, float]:
-    """LUTs and flip-flops; all but ``lutram`` register what they read."""
-    ff = 0 if kind == "lutram" else width
+def _distributed(family: str, depth: int, width: int, kind: str) -> Counter[str]:
+    shape = FAMILIES[family]
+    read = 0 if kind == "lutram" else width
     if kind == "rom":
-        inputs = max(1, ceil(log2(depth)))
-        return width * max(1.0, 2.0 ** (inputs - constants.inputs)) * constants.rom, ff
-    if family == "asic":
-        return depth * width * constants.mux * 2, ff + depth * width
-    rows = ceil(depth / constants.lutram_depth)
-    cells = ceil(width / constants.lutram_width) * rows
-    return cells * constants.lutram + (rows - 1) * width * constants.mux, ff
+        inputs = (depth - 1).bit_length()
+        pieces = 1 << max(0, inputs - shape.inputs)
+        return Counter(rom=width * pieces if depth > 1 else 0, read=read if depth > 1 else 0)
+    rows = ceil(depth / shape.cell_depth)
+    return Counter(cell=rows * ceil(width / shape.cell_width), row=(rows - 1) * width, read=read)

@@ -30,10 +30,12 @@ ECP5 = Rules(18, 18, a_partial=18, headroom=0, y_min=0)
 XCUP = Rules(27, 18, a_partial=18, headroom=1, y_min=9)
 
 
-def split(rules: Rules, a: int, b: int) -> tuple[int, tuple[tuple[int, int], ...]]:
+def split(
+    rules: Rules, a: int, b: int, product: int | None = None
+) -> tuple[int, tuple[tuple[int, int], ...]]:
     """DSP blocks of a signed product of ``a`` by ``b`` bits, and the widths of products left to
-    LUTs."""
-    return _split(rules, max(a, b), min(a, b), a + b)
+    LUTs. ``product`` bits of it are used, all unless given."""
+    return _split(rules, max(a, b), min(a, b), product or a + b)
 
 
 @cache

@@ -1,10 +1,11 @@
 """The build directory: written beside its place, and moved there only when complete."""
 
 import errno
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -50,13 +51,15 @@ def write_build(
     network: Network,
     plan: Plan,
     frames: np.ndarray,
+    report: Mapping,
     force: bool = False,
     progress: Callable[[str], None] = lambda what: None,
 ) -> Manifest:
     """Write the build directory of ``plan`` to ``folder`` and return its manifest.
 
-    ``frames`` (N, *input shape), integers, go with their golden outputs into the user's bench. An
-    interrupt, or a full disk, leaves ``folder`` as it was. Raises UserError.
+    ``frames`` (N, *input shape), integers, are what it will be simulated with; a few go with their
+    golden outputs into the user's bench. ``report`` is what is known so far. An interrupt, or a
+    full disk, leaves ``folder`` as it was. Raises UserError.
     """
     check_target(folder, force)
     with _complete(folder) as partial:
@@ -74,6 +77,7 @@ def write_build(
         manifest = Manifest(name, source, target, probes(plan), tuple(sorted(sources)))
         progress("bench")
         write_bench(partial, manifest, network, frames)
+        np.savez_compressed(partial / "frames.npz", frames=frames)
         written = sorted(file for file in partial.rglob("*") if file.is_file())
         # The bench is the user's own to change, so its files are not held to a hash.
         hashes = {
@@ -83,6 +87,7 @@ def write_build(
         }
         versions = {tool: version(tool) for tool in TOOLS}
         manifest = replace(manifest, hashes=hashes, versions=versions)
+        (partial / "report.json").write_text(json.dumps(report, indent=1) + "\n")
         (partial / "manifest.json").write_text(manifest.to_json())
     return manifest
 

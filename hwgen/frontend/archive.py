@@ -154,16 +154,10 @@ def _call(graph: fx.Graph, call: dict, made: dict[str, fx.Node], values: dict) -
                 "use torch's own layers",
             )
         )
-    args, kwargs = [], {}
-    for given in call["inputs"]:
-        value = _value(given["arg"], made)
-        if given.get("kind", 1) == 1:
-            args.append(value)
-        else:
-            kwargs[_matching(NAME, given["name"])] = value
+    args, kwargs = _arguments(overload._schema, call["inputs"], made)
     outputs = [output for output in call["outputs"] if "as_tensor" in output]
     name = call.get("name") or (outputs[0]["as_tensor"]["name"] if outputs else None)
-    node = graph.create_node("call_function", overload, tuple(args), kwargs, name=name)
+    node = graph.create_node("call_function", overload, args, kwargs, name=name)
     node.meta = {"path": path}
     for output in call["outputs"]:
         ((kind, content),) = output.items()
@@ -174,6 +168,23 @@ def _call(graph: fx.Graph, call: dict, made: dict[str, fx.Node], values: dict) -
             made[content["as_name"]] = node
         elif kind == "as_tensors":
             made |= {part["name"]: node for part in content}
+
+
+def _arguments(
+    schema: torch._C.FunctionSchema, inputs: list[dict], made: dict[str, fx.Node]
+) -> tuple[tuple, dict[str, Any]]:
+    """Positional arguments as far as they go, and the rest by name, as torch.export has them."""
+    given = {_matching(NAME, one["name"]): _value(one["arg"], made) for one in inputs}
+    args: list[Any] = []
+    for argument in schema.arguments:
+        if argument.kwarg_only or argument.name not in given:
+            break
+        args.append(given.pop(argument.name))
+    known = {argument.name for argument in schema.arguments}
+    required = {a.name for a in schema.arguments[len(args) :] if not a.has_default_value()}
+    if not required <= set(given) <= known:
+        raise ValueError(f"wrong arguments for {schema.name}")
+    return tuple(args), given
 
 
 def _value(argument: dict, made: dict[str, fx.Node]) -> Any:

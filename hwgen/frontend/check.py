@@ -10,13 +10,25 @@ from torch import fx
 from hwgen.errors import Problem
 from hwgen.frontend.program import arguments, tensor_of, training_mode
 
-__all__ = ["CONSTANT_OPS", "RESHAPES", "UNCHANGED", "calls", "layer_of", "op_of", "problems"]
+__all__ = [
+    "ASIDE",
+    "CONSTANT_OPS",
+    "RESHAPES",
+    "UNCHANGED",
+    "calls",
+    "layer_of",
+    "op_of",
+    "problems",
+]
 
 #: Ops that only arrange the frame's numbers anew; supported where they make a vector of it.
 RESHAPES = {"flatten", "view", "reshape", "squeeze", "unsqueeze", "_unsafe_view"}
 #: Ops that change nothing at inference.
 UNCHANGED = {"dropout", "dropout_", "feature_dropout", "alpha_dropout", "contiguous", "clone",
-             "alias", "detach", "detach_", "lift_fresh_copy"}  # fmt: skip
+             "alias", "detach", "detach_", "lift_fresh_copy", "to", "_to_copy"}  # fmt: skip
+#: Calls that make no tensor: sizes for views, torch's own assertions, and the parts of what an op
+#: with several results has made, which is refused itself.
+ASIDE = {"sym_size", "_assert_tensor_metadata", "getitem"}
 #: Ops of this project that put a tensor on a grid of integers.
 CONSTANT_OPS = {"fake_quantize", "binarize"}
 #: Names that hwgen gives itself.
@@ -95,17 +107,15 @@ def _edges(program: fx.GraphModule) -> Iterator[Problem]:
             None, f"the network has {len(inputs)} inputs ({names})", "it must take one tensor"
         )
     for node in inputs:
+        name = "input" if len(inputs) == 1 else node.name
         shape, kind = node.meta.get("shape"), node.meta.get("dtype")
         if shape is None or len(shape) not in (2, 4):
-            yield Problem(node.name, f"is an input of shape {shape}", "use (N, C, H, W) or (N, F)")
+            yield Problem(name, f"has the shape {shape}", "use (N, C, H, W) or (N, F)")
         elif None in shape[1:]:
-            yield Problem(
-                node.name,
-                f"is an input whose shape {_sizes(shape)} is not fixed",
-                "only the batch, N, may vary: export with fixed sizes",
-            )
+            reason = f"its shape {_sizes(shape)} is not fixed"
+            yield Problem(name, reason, "let only the batch vary: export with fixed sizes")
         if kind is not None and kind != torch.float32:
-            yield Problem(node.name, f"is an input of {kind}", "use float32")
+            yield Problem(name, f"is {kind}", "use float32")
     (outputs,) = (node for node in program.graph.nodes if node.op == "output")
     leaving = outputs.all_input_nodes
     if len(leaving) != 1:
@@ -122,8 +132,8 @@ def _sizes(shape: tuple[int | None, ...]) -> str:
 
 def _call(program: fx.GraphModule, node: fx.Node) -> Iterator[Problem]:
     op, layer = op_of(node), layer_of(node)
-    if op == "sym_size":
-        return
+    if op in ASIDE or str(getattr(node.args[0], "target", "")).endswith(_COUNTER):
+        return  # batches are counted by batch norm in training mode, which is refused itself
     if op in CONSTANT_OPS:
         yield from _uses(node, layer)
         return
@@ -133,7 +143,7 @@ def _call(program: fx.GraphModule, node: fx.Node) -> Iterator[Problem]:
         base = op.rstrip("_").removeprefix("_")
         remedy = _NEAREST.get(base, "use Conv2d, Linear, BatchNorm, ReLU, MaxPool2d and Flatten")
         if base in ("add", "cat", "mul", "sub", "div"):
-            remedy = "layers must follow one another in a single line"
+            remedy = "layers must follow one another in a line"
         yield Problem(layer, f"{kind.replace('::', '.')} is not supported", remedy)
         return
     yield from (Problem(layer, *found) for found in rule(program, node))
@@ -143,7 +153,7 @@ def _call(program: fx.GraphModule, node: fx.Node) -> Iterator[Problem]:
 
 
 def _uses(node: fx.Node, layer: str) -> Iterator[Problem]:
-    users = [user for user in node.users if user.op == "output" or op_of(user) != "sym_size"]
+    users = [user for user in node.users if user.op == "output" or op_of(user) not in ASIDE]
     if len(users) > 1:
         names = ", ".join("the output" if u.op == "output" else layer_of(u) for u in users)
         yield Problem(
@@ -246,6 +256,9 @@ def _unchanged(program: fx.GraphModule, node: fx.Node) -> Found:
     if "dropout" in op_of(node) and arguments(node)["train"]:
         problem = training_mode("")
         yield problem.reason, problem.remedy
+    before, after = node.args[0].meta.get("dtype"), node.meta.get("dtype")  # type: ignore
+    if after != before:
+        yield f"turns {before} into {after}", "keep to float32"
 
 
 def _before(node: fx.Node) -> fx.Node | None:
@@ -262,6 +275,7 @@ def _pair(values: list[int]) -> int | tuple[int, ...]:
     return values[0] if len(set(values)) == 1 else tuple(values)
 
 
+_COUNTER = "num_batches_tracked"
 _WEIGHTED = {"conv2d", "linear", "batch_norm"}
 _RULES: dict[str, Callable[[fx.GraphModule, fx.Node], Found]] = {
     "conv2d": _conv2d,

@@ -69,7 +69,7 @@ def check_frames(program: fx.GraphModule, frames: torch.Tensor) -> Iterator[Prob
             )
             if not fits:
                 yield Problem(
-                    node.name,
+                    "input",
                     f"takes frames of shape {expected}, and was given {given}",
                     "give inputs as the network takes them",
                 )

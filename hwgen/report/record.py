@@ -12,7 +12,7 @@ from pathlib import Path
 from hwgen.cost import Area
 from hwgen.plan import Plan
 
-__all__ = ["fresh", "read", "update"]
+__all__ = ["fresh", "merged", "read", "update", "write"]
 
 NAME = "report.json"
 
@@ -59,14 +59,15 @@ def write(folder: Path, report: Mapping) -> None:
 
 def update(folder: Path, changes: Mapping) -> dict:
     """Merge ``changes`` into the report, table by table, and write it."""
-    report = _merged(read(folder), changes)
+    report = merged(read(folder), changes)
     write(folder, report)
     return report
 
 
-def _merged(old: Mapping, new: Mapping) -> dict:
+def merged(old: Mapping, new: Mapping) -> dict:
+    """``old`` with the values of ``new``, table by table."""
     result = dict(old)
     for key, value in new.items():
         deeper = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = _merged(result[key], value) if deeper else value
+        result[key] = merged(result[key], value) if deeper else value
     return result

@@ -35,6 +35,7 @@ module accelerator(
   wire hit = taken == strike;
   assign x__ready = (features_0__ready | ~features_0__valid) & ~(kind == STUCK & hit);
 
+  // A function, not plain wires: with its defaults, Verilator 5.48 extends x from bit 7 here.
   function [5:0] requantise(input [7:0] x, input [15:0] m);
     reg signed [31:0] y;
     begin

@@ -1,0 +1,210 @@
+"""The command line. Results go to standard output, everything else to standard error."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hwgen import show
+from hwgen.errors import UserError
+
+__all__ = ["main"]
+
+#: Exit codes: a verification that failed, and a mistake of the user's.
+FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
+
+notes = Console(stderr=True, highlight=False)
+
+
+class Group(click.Group):
+    """Commands whose mistakes end in one plain message and an exit code, never in a traceback."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            for problem in error.problems:
+                notes.print(f"[bold red]error:[/] {show.plain(str(problem))}", soft_wrap=True)
+            ctx.exit(MISTAKE)
+        except KeyboardInterrupt:
+            notes.print("interrupted; nothing half-made is left behind")
+            ctx.exit(INTERRUPTED)
+
+
+def bits(ctx, param, text: str | None):
+    """``8``, or a table ``conv1=4,fc=8,default=6``."""
+    if text is None:
+        return None
+    try:
+        if "=" not in text:
+            return int(text)
+        pairs = (entry.split("=", 1) for entry in text.split(","))
+        return {name.strip(): int(number) for name, number in pairs}
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is neither a number nor a table such as conv1=4,default=8"
+        ) from None
+
+
+def network_options(command: Callable) -> Callable:
+    """Options of every command that takes MODEL."""
+    for option in (
+        click.argument("model"),
+        click.option("--board", default="ulx3s", show_default=True, help="Name, or a .toml file."),
+        click.option("--calibrate", metavar="FILE", help="Real inputs, .npz (N, C, H, W)."),
+        click.option("--bits", callback=bits, help="Weights and activations: 1 to 16, or a table."),
+        click.option("--weights", callback=bits, help="Weights: 1 to 16, or conv1=4,default=8."),
+        click.option("--activations", callback=bits, help="Activations, likewise."),
+        click.option(
+            "--calibration",
+            type=click.Choice(["minmax", "percentile", "mse"]),
+            default="mse",
+            show_default=True,
+            help="How activation ranges follow from the inputs seen.",
+        ),
+        click.option("--fps", type=float, help="Frames a second wanted; else as fast as fits."),
+        click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
+    )[::-1]:
+        command = option(command)
+    return command
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hwgen")
+def main():
+    """From a trained PyTorch network to a bit-exact accelerator.
+
+    MODEL is a reference network's name, a .pt2 file of torch.export, or file.py:function.
+    """
+
+
+@main.command()
+@network_options
+@click.option("--out", type=click.Path(path_type=Path), help="Folder; build/NAME by default.")
+@click.option("--force", is_flag=True, help="Replace an older build.")
+def build(out, force, as_json, **options):
+    """Write the accelerator of MODEL for a board."""
+    from hwgen import flow
+
+    arguments = _arguments(options)
+    with _status() as progress:
+        report = flow.build(out=out, force=force, progress=progress, **arguments)
+    folder = out or Path("build") / report["design"]
+    if as_json:
+        _print_json(report)
+    else:
+        show.built(report, folder)
+
+
+@main.command()
+@click.argument("folder", metavar="BUILD", type=click.Path(path_type=Path))
+@click.option("--frames", type=click.IntRange(min=2), help="At most so many frames.")
+@click.option("--images", metavar="FILE", help="Other inputs than those kept in BUILD, .npz.")
+@click.option(
+    "--stall",
+    type=click.FloatRange(0, 0.95),
+    default=0.3,
+    show_default=True,
+    help="How often source and sink are idle in the second run.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the stalls.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def sim(folder, as_json, **options):
+    """Simulate BUILD and compare every stream of every layer with the golden model."""
+    from hwgen import flow
+
+    with _bars() as progress:
+        result = flow.simulate(folder, progress=progress, **options)
+    if as_json:
+        _print_json(result.report)
+    else:
+        show.simulated(result, folder)
+    if not (result.bit_exact and result.cycles_exact):
+        sys.exit(FAILED)
+
+
+@main.command()
+@network_options
+@click.option("--synth", is_flag=True, help="Measure the area with Yosys as well.")
+def estimate(synth, as_json, **options):
+    """Foretell cycles and area of MODEL, layer by layer; MODEL may be a build directory."""
+    from hwgen import flow
+
+    arguments = _arguments(options)
+    with _status() as progress:
+        report = flow.estimate(synth=synth, progress=progress, **arguments)
+    if as_json:
+        _print_json(report)
+    else:
+        show.estimated(report)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def boards(as_json):
+    """List the boards."""
+    from hwgen.board import board_names, load_board
+
+    known = [load_board(name) for name in board_names()]
+    if as_json:
+        from dataclasses import asdict
+
+        _print_json([asdict(board) for board in known])
+    else:
+        show.boards(known)
+
+
+@main.command()
+def doctor():
+    """List every tool that hwgen uses, and how to get what is missing."""
+    from hwgen.doctor import examine, healthy
+
+    rows = examine()
+    show.tools(rows)
+    if not healthy(rows):
+        sys.exit(FAILED)
+
+
+def _arguments(options: dict) -> dict:
+    """Command-line options as arguments of ``flow``."""
+    from hwgen.compress import Settings
+
+    both = options.pop("bits")
+    weights, activations = options.pop("weights"), options.pop("activations")
+    settings = Settings(
+        weights=weights if weights is not None else both if both is not None else 8,
+        activations=activations if activations is not None else both if both is not None else 8,
+        calibration=options.pop("calibration"),
+    )
+    return {**options, "settings": settings}
+
+
+def _print_json(tree) -> None:
+    click.echo(json.dumps(tree, indent=1, default=str))
+
+
+@contextmanager
+def _status() -> Iterator[Callable[[str], None]]:
+    """A line that says what is being done."""
+    with notes.status("starting") as status:
+        yield lambda what: status.update(what)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
+    """One bar for each thing that is being done, with the time left."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=notes) as progress:
+        tasks: dict[str, int] = {}
+
+        def tell(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=of)
+            progress.update(tasks[what], completed=done)  # type: ignore[arg-type]
+
+        yield tell

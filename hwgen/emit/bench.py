@@ -1,0 +1,59 @@
+"""The bench that the user owns: plain cocotb and NumPy, written into ``BUILD/bench/``."""
+
+import io
+from math import prod
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from hwgen.manifest import Manifest
+from hwgen.network import Network
+
+__all__ = ["write_bench"]
+
+TEMPLATES = Path(__file__).parent / "bench"
+
+
+def write_bench(folder: Path, manifest: Manifest, network: Network, frames: np.ndarray) -> None:
+    """Write ``folder/bench/``, with ``frames`` (N, *input shape) and their golden outputs.
+
+    The same bytes for the same arguments. Two frames or more, so that they follow one another.
+    """
+    bench = folder / "bench"
+    bench.mkdir(exist_ok=True)
+    golden = network.compute(frames)
+    values = {
+        "design": manifest.design,
+        "top": manifest.top,
+        "sources": manifest.sources,
+        "input": manifest.input,
+        "output": manifest.output,
+        "frames": len(frames),
+        "patience": 10_000 + 2 * _operations(network),
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # Python and Markdown, no HTML
+    )
+    for template in sorted(environment.list_templates(extensions=["jinja"])):
+        text = environment.get_template(template).render(values)
+        (bench / template.removesuffix(".jinja")).write_text(text)
+    data = io.BytesIO()
+    np.savez_compressed(data, frames=_narrow(frames), golden=_narrow(golden))
+    (bench / "frames.npz").write_bytes(data.getvalue())
+
+
+def _operations(network: Network) -> int:
+    return sum(max(getattr(node.op, "macs", 0), prod(node.type.shape)) for node in network)
+
+
+def _narrow(integers: np.ndarray) -> np.ndarray:
+    """The narrowest integer type that holds all of them, little-endian."""
+    lo, hi = (int(integers.min()), int(integers.max())) if integers.size else (0, 0)
+    for kind in ("u1", "i1", "<u2", "<i2", "<i4"):
+        if np.iinfo(kind).min <= lo and hi <= np.iinfo(kind).max:
+            return integers.astype(kind)
+    return integers.astype("<i8")

@@ -1,0 +1,255 @@
+"""The pipeline: one readable function for each command."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hwgen import models
+from hwgen.board import load_board
+from hwgen.compress import Settings, compare, quantize
+from hwgen.emit import check_target, write_build
+from hwgen.errors import Problem, UserError
+from hwgen.frontend import accuracy, load_calibration, quantise_input, read
+from hwgen.game import play
+from hwgen.manifest import read_manifest
+from hwgen.model import Model, find
+from hwgen.network import Network, StoreError, load_network
+from hwgen.plan import Plan, PlanError, plan, plan_from_json
+from hwgen.plan.pipeline import chain
+from hwgen.report import record
+from hwgen.sim import Result
+from hwgen.sim import simulate as run_simulation
+from hwgen.synth import synthesise
+
+__all__ = ["Integers", "Simulated", "build", "estimate", "integers", "load_build", "simulate"]
+
+Progress = Callable[[str], None]
+
+#: Frames that a build keeps for its simulations, and the most bytes that they may take.
+FRAMES, FRAME_BYTES = 128, 16 << 20
+
+#: How often source and sink are idle in the run that tests values under back-pressure.
+STALL = 0.3
+
+
+def silent(what: str) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Integers:
+    """The integer network of a model, how far it is from the float one, and both accuracies.
+
+    ``distance`` is the largest difference, in LSB, of any layer from the fake-quantised model, each
+    fed the integer network's own input. Accuracies are in percent, None without a test set.
+    """
+
+    network: Network
+    distance: int
+    accuracy: dict[str, float | int | None]
+
+
+def integers(model: Model, settings: Settings, progress: Progress = silent) -> Integers:
+    """Quantise ``model`` and read it as integers; ``accuracy`` on its whole test set."""
+    progress("quantising")
+    program = quantize(model.source, model.calibration, settings)
+    network = read(program)
+    progress("comparing float and integers")
+    differences = compare(program, network, model.calibration[:100])
+    measured: dict[str, float | int | None] = {"float": None, "integer": None, "images": None}
+    if model.test and isinstance(model.source, torch.nn.Module):
+        images, labels = model.test
+        progress(f"accuracy on {len(labels)} images")
+        measured = {
+            "float": models.accuracy(model.source, images, labels),
+            "integer": accuracy(network, images, labels),
+            "images": len(labels),
+        }
+    return Integers(network, max(d.largest for d in differences.values()), measured)
+
+
+def build(
+    model: str | Path | torch.nn.Module | Model,
+    board: str | Path = "ulx3s",
+    out: str | Path | None = None,
+    calibrate: str | Path | None = None,
+    settings: Settings | None = None,
+    fps: float | None = None,
+    force: bool = False,
+    progress: Progress = silent,
+) -> dict:
+    """Network to build directory ``out`` (``build/NAME`` by default); returns its report.
+
+    Raises UserError, before anything is written.
+    """
+    target = load_board(board)
+    found = find(model, calibrate)
+    folder = Path(out) if out is not None else Path("build") / found.name
+    check_target(folder, force)
+    made = integers(found, settings or Settings(), progress)
+    planned = plan(made.network, target, fps, progress)
+    frames = _frames(found, made.network)
+    report = record.fresh(found.name, planned, made.accuracy) | {"largest_lsb": made.distance}
+    write_build(folder, found.name, made.network, planned, frames, report, force, progress)
+    return report
+
+
+def _frames(model: Model, network: Network) -> np.ndarray:
+    """Real inputs for simulations: from the test set, or else the calibration data."""
+    images = model.test[0] if model.test else model.calibration
+    count = min(FRAMES, max(2, FRAME_BYTES // images[0].size))
+    return quantise_input(network, images[:count])
+
+
+def load_build(folder: str | Path) -> tuple[Network, Plan]:
+    """Network and plan of a build directory; UserError if it is none, or is not what was built."""
+    folder = Path(folder)
+    try:
+        changed = read_manifest(folder).changed(folder)
+        if changed:
+            reason = f"{folder} is not what hwgen built: {', '.join(changed)} changed or missing"
+            raise UserError(Problem(None, reason, "build it anew"))
+        network = load_network(folder)
+        return network, plan_from_json((folder / "plan.json").read_text(), network)
+    except (StoreError, PlanError, ValueError, OSError) as error:
+        raise UserError(Problem(None, str(error), "build it anew")) from error
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What the simulations of a build showed: one without stalls, one with.
+
+    ``cycles_exact``: every frame ended in the very cycle that the token game foretold.
+    """
+
+    free: Result
+    stalled: Result
+    cycles_exact: bool
+    report: dict
+
+    @property
+    def bit_exact(self) -> bool:
+        """Outputs and every layer's stream are what the golden model says, in both runs."""
+        return self.free.bit_exact and self.stalled.bit_exact
+
+
+def simulate(
+    folder: str | Path,
+    frames: int | None = None,
+    images: str | Path | None = None,
+    stall: float = STALL,
+    seed: int = 1,
+    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+) -> Simulated:
+    """Run the Verilog of a build with real frames, back to back, and compare everything.
+
+    ``images`` is an ``.npz`` file of float inputs; by default, those that came with the build.
+    The report of the build is brought up to date. Raises UserError.
+    """
+    folder = Path(folder)
+    network, planned = load_build(folder)
+    given = _given_frames(folder, network, images)
+    given = given[: frames or len(given)]
+    results = []
+    for what, rate in (("no stalls", 0.0), ("random stalls", stall)):
+        progress(what, 0, len(given))
+        results.append(
+            run_simulation(
+                folder,
+                given,
+                stall=(rate, rate),
+                seed=seed,
+                progress=lambda done, of, cycles, what=what: progress(what, done, of),
+            )
+        )
+    free, stalled = results
+    stages = {stage.name: stage.spec.schedule() for stage in planned.stages}
+    foretold = play(stages, chain(planned.stages), len(given)).ends
+    first = free.first_input_cycle or 0
+    ends = tuple(cycle - first for cycle in free.last_output_cycles)
+    changes = {
+        "bit_exact": free.bit_exact and stalled.bit_exact,
+        "frames": len(given),
+        "cycles": {
+            "interval": {"simulated": free.interval},
+            "latency": {"simulated": free.latency},
+        },
+        "simulation": {
+            "cycles": free.cycles + stalled.cycles,
+            "seconds": round(free.seconds + stalled.seconds, 3),
+            "stall_rate": stall,
+            "every_frame_on_time": ends == foretold,
+        },
+    }
+    report = record.update(folder, changes)
+    return Simulated(free, stalled, ends == foretold, report)
+
+
+def _given_frames(folder: Path, network: Network, images: str | Path | None) -> np.ndarray:
+    if images is not None:
+        return quantise_input(network, load_calibration(images))
+    with np.load(folder / "frames.npz", allow_pickle=False) as stored:
+        return stored["frames"]
+
+
+def estimate(
+    model: str | Path | torch.nn.Module | Model,
+    board: str | Path = "ulx3s",
+    calibrate: str | Path | None = None,
+    settings: Settings | None = None,
+    fps: float | None = None,
+    synth: bool = False,
+    progress: Progress = silent,
+) -> dict:
+    """What a build will cost, layer by layer, without writing one; or what an existing one does.
+
+    ``model`` may be a build directory, which then says all the rest. With ``synth`` Yosys measures
+    the area of the Verilog. Returns the report, with ``layers`` added. Raises UserError.
+    """
+    folder = Path(model) if isinstance(model, str | Path) else None
+    if folder is not None and folder.is_dir():
+        _, planned = load_build(folder)
+        report = record.read(folder)
+        if synth:
+            report = record.update(folder, _synthesised(folder, planned, progress))
+        return report | {"layers": layers(planned)}
+    target = load_board(board)
+    made = integers(found := find(model, calibrate), settings or Settings(), progress)
+    planned = plan(made.network, target, fps, progress)
+    report = record.fresh(found.name, planned, made.accuracy)
+    if synth:
+        with tempfile.TemporaryDirectory(prefix="hwgen-") as temporary:
+            place = Path(temporary) / "build"
+            frames = _frames(found, made.network)[:2]
+            write_build(place, found.name, made.network, planned, frames, report, False, progress)
+            report = record.merged(report, _synthesised(place, planned, progress))
+    return report | {"layers": layers(planned)}
+
+
+def _synthesised(folder: Path, planned: Plan, progress: Progress) -> dict:
+    progress("Yosys")
+    measured = synthesise(folder / "rtl", "accelerator", planned.board.family)
+    return {"area": {"synthesized": asdict(measured)}}
+
+
+def layers(planned: Plan) -> list[dict]:
+    """One row a stage: cycles by itself, multipliers, area, and why it is as it is."""
+    rows = []
+    for stage in planned.stages:
+        alone = play({stage.name: stage.spec.schedule()}, chain([stage]), 1)
+        rows.append(
+            {
+                "name": stage.name,
+                "engine": type(stage.spec).__name__.removesuffix("Spec"),
+                "interval": stage.interval,
+                "latency": alone.latency,
+                "multipliers": getattr(stage.spec, "multipliers", 0),
+                **asdict(stage.area),
+                "reason": stage.reason,
+            }
+        )
+    return rows

@@ -1,0 +1,136 @@
+"""Reports for people: tables on the terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hwgen.board import Board, load_board
+from hwgen.cost import Area
+
+__all__ = ["boards", "built", "estimated", "plain", "simulated", "tools"]
+
+out = Console(highlight=False)
+
+RESOURCES = ("lut", "ff", "dsp", "bram")
+
+
+def plain(text: str) -> str:
+    """``text`` with nothing in it taken for markup."""
+    return escape(text)
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """A table whose first column is text and whose others are numbers."""
+    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for n, column in enumerate(columns):
+        made.add_column(column, justify="right" if n else "left", overflow="fold")
+    return made
+
+
+def built(report: dict, folder: Path) -> None:
+    """After ``hwgen build``."""
+    _summary(report)
+    out.print(f"\nwritten to [bold]{plain(str(folder))}[/]; next: hwgen sim {plain(str(folder))}")
+
+
+def simulated(result, folder: Path) -> None:
+    """After ``hwgen sim``."""
+    for what, run in (("no stalls", result.free), ("random stalls", result.stalled)):
+        good = "green" if run.bit_exact else "bold red"
+        out.print(f"[{good}]{plain(what)}: {plain(str(run))}[/]")
+    cycles = result.report["cycles"]
+    for name in ("interval", "latency"):
+        pair = cycles[name]
+        out.print(f"{name}: {pair['simulated']} cycles simulated, {pair['estimated']} estimated")
+    if result.free.bit_exact:
+        verdict = "in the cycle foretold" if result.cycles_exact else "NOT in the cycle foretold"
+        out.print(f"every one of {result.free.frames} frames ended {verdict}")
+
+
+def estimated(report: dict) -> None:
+    """After ``hwgen estimate``."""
+    made = table("layer", "engine", "interval", "latency", "mult.", "LUT", "FF", "DSP", "BRAM")
+    for row in report["layers"]:
+        numbers = [row[key] for key in ("interval", "latency", "multipliers", *RESOURCES)]
+        made.add_row(plain(row["name"]), row["engine"], *(f"{number:,}" for number in numbers))
+    out.print(made)
+    out.print()
+    _summary(report)
+
+
+def _summary(report: dict) -> None:
+    board = load_board(report["board"])
+    throughput, cycles = report["throughput"], report["cycles"]
+    out.print(f"[bold]{plain(report['design'])}[/] on {plain(board.title)}")
+    accuracy = report["accuracy"]
+    if accuracy["images"]:
+        out.print(
+            f"accuracy     {accuracy['integer']:.2f} % as integers, {accuracy['float']:.2f} % in "
+            f"float, on {accuracy['images']:,} images"
+        )
+    out.print(
+        f"throughput   {throughput['frames_per_second']:,.0f} frames/s at "
+        f"{throughput['clock_mhz']:g} MHz ({throughput['clock_source']})"
+    )
+    out.print(
+        f"cycles       {cycles['interval']['estimated']:,} between frames, "
+        f"{cycles['latency']['estimated']:,} from first input to last output"
+    )
+    multipliers = report["multipliers"]
+    out.print(
+        f"multipliers  {multipliers['mac']:,} for multiply-adds, "
+        f"{100 * report['utilisation']['multipliers']:.1f} % busy; "
+        f"{multipliers['requantise']} more requantise"
+    )
+    fifos = ", ".join(f"{name} {depth}" for name, depth in report["fifos"].items())
+    out.print(f"FIFOs        {fifos or 'none needed'}\n")
+    _area(report["area"], board)
+
+
+def _area(area: dict, board: Board) -> None:
+    found = Area(**area["estimated"])
+    share = found.share(board)
+    measured = area["synthesized"]
+    columns = ["resource", "estimated", "of", "share"]
+    if measured["lut"] is not None:
+        columns += ["synthesised", "error"]
+    made = table(*columns)
+    for name in RESOURCES:
+        used, there = getattr(found, name), getattr(board, name)
+        row = [name.upper(), f"{used:,}", f"{there:,}", f"{100 * share[name]:.1f} %"]
+        if measured["lut"] is not None:
+            real = measured[name]
+            row += [f"{real:,}", f"{100 * (used - real) / real:+.1f} %" if real else "-"]
+        made.add_row(*row)
+    out.print(made)
+    out.print("fits" if found.fits(board) else "[bold red]does not fit[/]")
+
+
+def boards(known: Sequence[Board]) -> None:
+    """After ``hwgen boards``."""
+    made = table("board", "LUT", "FF", "DSP", "BRAM 18k", "clock", "device")
+    for board in known:
+        numbers = (f"{getattr(board, name):,}" for name in RESOURCES)
+        made.add_row(board.name, *numbers, f"{board.clock_mhz:g} MHz", plain(board.device))
+    out.print(made)
+    out.print(
+        "\nClocks are assumed until a design has been routed; boards/*.toml has every source."
+    )
+
+
+def tools(rows: Sequence) -> None:
+    """After ``hwgen doctor``."""
+    made = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("tool", "for", "state", "version", "where"):
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        colour = "green" if row.state == "ok" else "yellow" if row.optional else "bold red"
+        state = f"[{colour}]{row.state}[/]"
+        made.add_row(row.tool, row.purpose, state, plain(row.version), plain(row.where))
+    out.print(made)
+    for row in rows:
+        if row.remedy:
+            out.print(f"{row.tool}: {plain(row.remedy)}", soft_wrap=True)

@@ -1,0 +1,172 @@
+"""Estimates against Yosys, on our own engines: how good the constants of ``cost`` are.
+
+python -m hwgen.synth.calibrate          # synthesise the corpus, write docs/benchmarks/area.json
+python -m hwgen.synth.calibrate --fit    # and say which constants would fit best
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from amaranth.back import verilog
+from scipy.optimize import nnls
+
+from hwgen.beats import Beats
+from hwgen.cost import Area, area, features
+from hwgen.cost.families import FAMILIES
+from hwgen.network import Conv2d, Linear, MaxPool2d, Requantise, TensorType
+from hwgen.rtl_templates import (
+    ConvertSpec,
+    ConvSpec,
+    FifoSpec,
+    MaxPoolSpec,
+    RequantiseSpec,
+    Spec,
+    VerilogTarget,
+)
+from hwgen.synth.yosys import synthesise
+
+__all__ = ["corpus", "measure", "write_rtl"]
+
+RESULT = Path("docs/benchmarks/area.json")
+RESOURCES = ("lut", "ff", "dsp", "bram")
+
+#: A constant that only a few LUTs of the corpus depend on stays near its present value.
+PULL = 0.02
+
+
+def corpus() -> Iterator[tuple[str, Spec]]:
+    """Named specs: layers of small networks, from 1 to 8 bits, at several foldings."""
+    rng = np.random.default_rng(1)
+    same = (1, 1, 1, 1)
+    for bits in (8, 4, 2, 1):
+        small = _conv(rng, (14, 14, 16), 32, bits, same)
+        for ins, outs in ((1, 4), (4, 8), (8, 8)):
+            yield f"conv {bits} bit, {ins} x {outs}", ConvSpec((small,), ins, outs)
+    first = _conv(rng, (28, 28, 1), 16, 8, same)
+    yield "conv first, 1 x 16", ConvSpec((first,), 1, 16)
+    yield "conv first, 1 x 8, 4 pixels", ConvSpec((first,), 1, 8, 4)
+    deep = _conv(rng, (8, 8, 64), 64, 4, same)
+    yield "conv deep, 8 x 4", ConvSpec((deep,), 8, 4)
+    dense = _linear(rng, (7, 7, 32), 64, 8)
+    for ins, outs in ((1, 1), (4, 4), (8, 2)):
+        yield f"linear 8 bit, {ins} x {outs}", ConvSpec((dense,), ins, outs)
+    yield "linear 2 bit, 8 x 10", ConvSpec((_linear(rng, (256,), 10, 2),), 8, 10)
+    for lanes in (1, 4, 16):
+        yield f"requantise, {lanes}", RequantiseSpec((_requantise(rng, 16, 20, 8),), lanes)
+        shift = _requantise(rng, 16, 20, 4, shift_only=True)
+        yield f"requantise by shift, {lanes}", RequantiseSpec((shift,), lanes)
+    pool = MaxPool2d(TensorType((28, 28, 16), 8, False), (2, 2), (2, 2))
+    for lanes, pixels in ((1, 1), (8, 1), (16, 1), (4, 2)):
+        yield f"max pool, {lanes}, {pixels} pixels", MaxPoolSpec((pool,), lanes, pixels)
+    tensor = TensorType((14, 14, 16), 8, False)
+    for given, wanted in ((1, 16), (16, 4), (3, 8)):
+        spec = ConvertSpec(Beats(tensor, given), Beats(tensor, wanted))
+        yield f"convert {given} to {wanted}", spec
+    for lanes, depth in ((4, 2), (16, 16), (8, 100)):
+        yield f"fifo {lanes}, {depth} deep", FifoSpec(Beats(tensor, lanes), depth)
+
+
+def _conv(rng, shape, channels, bits, padding) -> Conv2d:
+    weights = _weights(rng, (channels, 3, 3, shape[2]), bits)
+    source = TensorType(shape, bits, False)
+    return Conv2d(source, weights, rng.integers(-99, 99, channels), bits, padding=padding)
+
+
+def _linear(rng, shape, channels, bits) -> Linear:
+    weights = _weights(rng, (channels, *shape), bits)
+    return Linear(TensorType(shape, bits, False), weights, rng.integers(-99, 99, channels), bits)
+
+
+def _weights(rng, shape, bits):
+    if bits == 1:
+        return rng.choice([-1, 1], shape)
+    half = (1 << (bits - 1)) - 1
+    return rng.integers(-half, half + 1, shape)
+
+
+def _requantise(rng, channels, wide, bits, shift_only=False) -> Requantise:
+    scale = np.ones(channels, np.int64) if shift_only else rng.integers(300, 1 << 10, channels)
+    source = TensorType((14, 14, channels), wide, True)
+    return Requantise(source, scale, 12, bits, False, 0, 0, (1 << bits) - 1)
+
+
+def write_rtl(spec: Spec, folder: Path) -> None:
+    """Emit one spec alone, as module ``top``, with its memories."""
+    target = VerilogTarget()
+    text = verilog.convert(spec.create(), name="top", platform=target, strip_internal_attrs=True)
+    for name, content in {"top.v": text, **target.files}.items():
+        (folder / name).write_text(content)
+
+
+def measure(spec: Spec, family: str) -> Area:
+    """Area of one spec by Yosys."""
+    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
+        write_rtl(spec, Path(name))
+        return synthesise(Path(name), "top", family)
+
+
+def fit(specs: list[Spec], measured: list[Area], family: str, resource: str) -> dict[str, float]:
+    """Constants that fit best: least squares of relative errors, none negative."""
+    present = getattr(FAMILIES[family], resource)
+    names = list(present)
+    table = np.array([[features(s.primitives(), family)[n] for n in names] for s in specs])
+    truth = np.array([max(1, getattr(a, resource)) for a in measured], float)
+    table = table / truth[:, None]
+    old = np.array([present[n] for n in names])
+    # Rows that pull each constant towards its present value.
+    pull = PULL * np.diag(np.sqrt((table**2).sum(axis=0)) + 1e-6)
+    found, _ = nnls(np.vstack([table, pull]), np.concatenate([np.ones(len(truth)), pull @ old]))
+    return {name: round(float(value), 3) for name, value in zip(names, found, strict=True)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Estimated area against Yosys")
+    parser.add_argument("--family", action="append", choices=list(FAMILIES))
+    parser.add_argument("--fit", action="store_true", help="say which constants would fit best")
+    parser.add_argument("--output", type=Path, default=RESULT)
+    options = parser.parse_args()
+    rows = []
+    for family in options.family or list(FAMILIES):
+        specs, measured = [], []
+        for name, spec in corpus():
+            estimate, found = area(spec.primitives(), family), measure(spec, family)
+            specs.append(spec)
+            measured.append(found)
+            row = {"family": family, "spec": name}
+            for resource in RESOURCES:
+                row[resource] = [getattr(estimate, resource), getattr(found, resource)]
+            rows.append(row)
+            print(*row.values(), flush=True)
+        if options.fit:
+            for resource in ("lut", "ff"):
+                print(family, resource, fit(specs, measured, family, resource))
+    summary = summarise(rows)
+    print(json.dumps(summary, indent=1))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"columns": "[estimated, synthesised]", "errors": summary, "rows": rows})
+    options.output.write_text(text.replace('{"family', '\n{"family') + "\n")
+
+
+def summarise(rows: list[dict]) -> dict[str, dict[str, float]]:
+    """Median and worst relative error of LUT and FF, and how many DSP and BRAM counts differ."""
+    summary = {}
+    for family in dict.fromkeys(row["family"] for row in rows):
+        mine = [row for row in rows if row["family"] == family]
+        errors: dict[str, float] = {"specs": len(mine)}
+        for resource in ("lut", "ff"):
+            off = [abs(row[resource][0] / max(1, row[resource][1]) - 1) for row in mine]
+            errors[f"{resource}_median"] = round(median(off), 3)
+            errors[f"{resource}_worst"] = round(max(off), 3)
+        for resource in ("dsp", "bram"):
+            errors[f"{resource}_wrong"] = sum(row[resource][0] != row[resource][1] for row in mine)
+        summary[family] = errors
+    return summary
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""Every unsupported network, by the full text that names what is wrong with it."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from hwgen.compress import Settings, quantize
+from hwgen.errors import UserError
+from hwgen.frontend import load_calibration, read
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.random((4, 2, 8, 8), dtype=np.float32)
+
+
+def refusal(model, images=IMAGES, settings=None) -> str:
+    with pytest.raises(UserError) as error:
+        quantize(model, images, settings)
+    return str(error.value)
+
+
+class Net(nn.Module):
+    """Layers by name, and a forward that is given."""
+
+    def __init__(self, forward, **layers):
+        super().__init__()
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+        self._forward = forward
+
+    def forward(self, x):
+        return self._forward(self, x)
+
+
+def conv(**options) -> nn.Conv2d:
+    return nn.Conv2d(2, 4, 3, **options)
+
+
+def after(*layers) -> nn.Module:
+    """A convolution and then ``layers``, called 1, 2 and so on."""
+    return nn.Sequential(conv(), *layers)
+
+
+NETWORKS = {
+    "conv: grouped convolution (groups=2) is not supported; use groups=1":
+        lambda: Net(lambda s, x: s.conv(x), conv=conv(groups=2)),
+    "conv: dilation 2 is not supported; use dilation=1":
+        lambda: Net(lambda s, x: s.conv(x), conv=conv(dilation=2)),
+    "0: dilation (1, 2) is not supported; use dilation=1":
+        lambda: nn.Sequential(conv(dilation=(1, 2))),
+    "conv: aten.pad is not supported; give the padding to the convolution, with "
+    "padding_mode='zeros'":
+        lambda: Net(lambda s, x: s.conv(x), conv=conv(padding_mode="reflect", padding=1)),
+    "1: ceil_mode=True is not supported; use ceil_mode=False, with padding if need be":
+        lambda: after(nn.MaxPool2d(2, ceil_mode=True)),
+    "1: dilation 2 is not supported; use dilation=1": lambda: after(nn.MaxPool2d(2, dilation=2)),
+    "pool: aten.max_pool2d_with_indices is not supported; use return_indices=False":
+        lambda: Net(
+            lambda s, x: s.pool(s.conv(x))[0],
+            conv=conv(), pool=nn.MaxPool2d(2, return_indices=True),
+        ),
+    "1: aten.gelu is not supported; use ReLU": lambda: after(nn.GELU()),
+    "1: aten.avg_pool2d is not supported; use MaxPool2d, or a convolution with stride":
+        lambda: after(nn.AvgPool2d(2)),
+    "1: aten.adaptive_avg_pool2d is not supported; use MaxPool2d, or a Linear layer over the "
+    "whole map": lambda: after(nn.AdaptiveAvgPool2d(1)),
+    "1: aten.softmax is not supported; leave it out: the largest output is the same":
+        lambda: after(nn.Softmax(1)),
+    "a: its output is used by b, add; layers must follow one another in a line\n"
+    "add: aten.add is not supported; layers must follow one another in a line":
+        lambda: Net(
+            lambda s, x: (y := s.a(x)) + s.b(y), a=conv(), b=nn.Conv2d(4, 4, 1)
+        ),
+    "0: follows no layer with weights; leave it out, or put it after Conv2d or Linear":
+        lambda: nn.Sequential(nn.ReLU(), conv()),
+    "0: follows the input, and so cannot be folded into weights; put it straight after a Conv2d "
+    "or Linear layer": lambda: nn.Sequential(nn.BatchNorm2d(2), conv()),
+    "2: follows 1, and so cannot be folded into weights; put it straight after a Conv2d or Linear "
+    "layer": lambda: after(nn.ReLU(), nn.BatchNorm2d(4)),
+    "1: has no running mean and variance; use track_running_stats=True":
+        lambda: after(nn.BatchNorm2d(4, track_running_stats=False)),
+    "1: is applied to the last axis of (?, 4, 6, 6); flatten first: torch.flatten(x, 1)":
+        lambda: after(nn.Linear(6, 3)),
+    "view: turns (?, 4, 6, 6) into (?, 16, 9); only a vector for each frame is supported: "
+    "torch.flatten(x, 1)":
+        lambda: Net(lambda s, x: s.conv(x).view(-1, 16, 9), conv=conv()),
+    "view: turns (?, 4, 6, 6) into (?, 72); only a vector for each frame is supported: "
+    "torch.flatten(x, 1)":
+        lambda: Net(lambda s, x: s.conv(x).view(-1, 72), conv=conv()),
+    "conv: is called 2 times; give each call a layer of its own":
+        lambda: Net(lambda s, x: s.conv(s.conv(x)), conv=nn.Conv2d(2, 2, 3)),
+    "input: this name stands for the network's input; rename the layer":
+        lambda: Net(lambda s, x: s.input(x), input=conv()),
+    "the network has 2 outputs (a, b); it must return one tensor\n"
+    "a: its output is used by b, the output; layers must follow one another in a line":
+        lambda: Net(lambda s, x: ((y := s.a(x)), s.b(y)), a=conv(), b=nn.Conv2d(4, 4, 1)),
+    "the network returns what it is given; it must hold layers": nn.Identity,
+    "to: turns torch.float32 into torch.float64; keep to float32\n"
+    "conv: its weight is torch.float64; call model.float()\n"
+    "conv: its bias is torch.float64; call model.float()":
+        lambda: Net(lambda s, x: s.conv(x.double()), conv=conv().double()),
+    "mul: aten.mul is not supported; layers must follow one another in a line\n"
+    "linear: its weight is computed, not stored; use a plain parameter":
+        lambda: Net(lambda s, x: F.linear(x.flatten(1), 2 * s.w.weight), w=nn.Linear(128, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NETWORKS)
+def test_unsupported_networks_are_refused(text):
+    torch.manual_seed(0)
+    assert refusal(NETWORKS[text]()) == text
+
+
+def test_everything_wrong_is_named_at_once():
+    model = nn.Sequential(
+        conv(groups=2, dilation=2), nn.Sigmoid(), nn.Conv2d(4, 4, 1), nn.AvgPool2d(2)
+    )
+    settings = Settings(weights={"9": 4}, activations={"3": 4, "input": 2})
+    assert refusal(model, settings=settings) == (
+        "0: grouped convolution (groups=2) is not supported; use groups=1\n"
+        "0: dilation 2 is not supported; use dilation=1\n"
+        "1: aten.sigmoid is not supported; use ReLU\n"
+        "3: aten.avg_pool2d is not supported; use MaxPool2d, or a convolution with stride\n"
+        "bits of weights are given for '9', which is no layer with weights; nearest are 0, 2\n"
+        "bits of activations are given for '3', which is no layer with weights; "
+        "nearest are 0, 2, input"
+    )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(value):
+    model = nn.Sequential(conv())
+    with torch.no_grad():
+        model[0].weight[0, 0, 0, :2] = value
+    assert refusal(model) == (
+        "0: 2 of 72 numbers in its weight are NaN or infinite; train it again"
+    )
+
+
+WANTED = "give float32 (N, C, H, W) or (N, F), as the network takes them"
+
+
+@pytest.mark.parametrize(
+    ("images", "text"),
+    [
+        (IMAGES[0], f"the inputs are float32 of shape (2, 8, 8); {WANTED}"),
+        (IMAGES[:0], f"the inputs are float32 of shape (0, 2, 8, 8); {WANTED}"),
+        (IMAGES.astype(np.uint8), f"the inputs are uint8 of shape (4, 2, 8, 8); {WANTED}"),
+        (IMAGES * 0, "the inputs are all zero; give real ones"),
+        (np.where(IMAGES[1, 0, 0, 0] == IMAGES, np.nan, IMAGES),
+         "1 of 4 inputs hold NaN or infinite numbers; leave them out"),
+    ],
+)  # fmt: skip
+def test_bad_calibration_is_refused(images, text):
+    assert refusal(nn.Sequential(conv()), images) == text
+
+
+def test_calibration_of_another_shape_is_refused():
+    assert refusal(nn.Sequential(conv()), IMAGES[:, :1]).startswith(
+        "the model cannot be exported with frames of shape (1, 8, 8): RuntimeError: "
+    )
+    exported = torch.export.export(nn.Sequential(conv()).eval(), (torch.zeros(2, 2, 8, 8),))
+    assert refusal(exported, IMAGES[:, :, :, :7]) == (
+        "input: takes frames of shape (2, 8, 8), and was given (2, 8, 7); "
+        "give inputs as the network takes them"
+    )
+
+
+def test_control_flow_on_data_is_refused_in_one_line():
+    model = Net(lambda s, x: s.conv(x) if x.sum() > 0 else s.conv(-x), conv=conv())
+    text = refusal(model)
+    assert text.startswith("the model cannot be exported with frames of shape (2, 8, 8): ")
+    assert text.endswith(
+        "; it must take such frames, and be free of control flow that depends on data"
+    )
+    assert "\n" not in text
+
+
+def test_several_inputs_are_refused():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = conv()
+
+        def forward(self, x, y):
+            return self.conv(x)
+
+    frames = torch.zeros(2, 2, 8, 8)
+    exported = torch.export.export(Two().eval(), (frames, frames))
+    assert refusal(exported) == "the network has 2 inputs (x, y); it must take one tensor"
+
+
+def test_sizes_other_than_the_batch_must_be_fixed():
+    height = torch.export.Dim("height", min=4, max=64)
+    exported = torch.export.export(
+        nn.Sequential(conv()).eval(), (torch.zeros(2, 2, 8, 8),), dynamic_shapes=({2: height},)
+    )
+    assert refusal(exported) == (
+        "input: its shape (2, 2, ?, 8) is not fixed; "
+        "let only the batch vary: export with fixed sizes"
+    )
+
+
+def test_programs_exported_in_training_mode_are_refused():
+    frames = torch.rand(2, 2, 8, 8)
+    model = nn.Sequential(conv(), nn.BatchNorm2d(4), nn.Dropout())
+    exported = torch.export.export(model.train(), (frames,))
+    remedy = "was exported in training mode; call model.eval() before torch.export.export"
+    assert refusal(exported) == f"1: {remedy}\n2: {remedy}"
+    exported = torch.export.export(nn.Sequential(conv(), nn.Dropout()).train(), (frames,))
+    assert refusal(exported) == f"1: {remedy}"
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"weights": 0}, "weights: 0 bits; use 1 to 16"),
+        ({"activations": {"a": 17, "b": 1.5}},
+         "activations of a: 17 bits; use 1 to 16\nactivations of b: 1.5 bits; use 1 to 16"),
+        ({"output_bits": True}, "output_bits: True bits; use 1 to 16"),
+        ({"calibration": "best"},
+         "calibration 'best' is unknown; use one of minmax, percentile, mse"),
+    ],
+)  # fmt: skip
+def test_nonsense_settings_are_refused(options, text):
+    with pytest.raises(UserError) as error:
+        Settings(**options)
+    assert str(error.value) == text
+
+
+def test_a_float_network_is_not_read():
+    exported = torch.export.export(
+        nn.Sequential(conv(), nn.BatchNorm2d(4)).eval(), (torch.zeros(2, 2, 8, 8),)
+    )
+    with pytest.raises(UserError) as error:
+        read(exported)
+    assert str(error.value) == (
+        "0: its weight is not quantised; call hwgen.compress.quantize first\n"
+        "0: its bias is not quantised; call hwgen.compress.quantize first\n"
+        "1: batch norm is not folded into weights; call hwgen.compress.quantize first"
+    )
+
+
+def test_sums_too_wide_to_round_are_refused():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(40000, 2, bias=False))
+    images = RNG.random((2, 1, 200, 200), dtype=np.float32)
+    with torch.no_grad():
+        model[1].weight.fill_(0.5)
+    with pytest.raises(UserError) as error:
+        read(quantize(model, images, Settings(16, 16)))
+    assert str(error.value) == (
+        "1: its sums need 47 bits, and hwgen rounds sums of up to 46; "
+        "use fewer bits for its weights or its inputs"
+    )
+
+
+def test_a_map_flattened_at_the_end_is_refused():
+    with pytest.raises(UserError) as error:
+        read(quantize(nn.Sequential(conv(), nn.Flatten()), IMAGES))
+    assert str(error.value) == (
+        "1: flattens a map of 4 channels, which hwgen streams channels first; "
+        "end the network with a Linear layer, or return the map itself"
+    )
+
+
+def test_calibration_files(tmp_path):
+    path = tmp_path / "a.npz"
+    for arrays in ({"images": IMAGES, "labels": np.arange(4)}, {"x": IMAGES, "y": np.arange(4)},
+                   {"whatever": IMAGES}):  # fmt: skip
+        np.savez(path, **arrays)
+        np.testing.assert_array_equal(load_calibration(path), IMAGES)
+    np.save(tmp_path / "a.npy", IMAGES)
+    np.testing.assert_array_equal(load_calibration(tmp_path / "a.npy"), IMAGES)
+
+    def text(file) -> str:
+        with pytest.raises(UserError) as error:
+            load_calibration(file)
+        return str(error.value)
+
+    np.savez(path, a=IMAGES, b=IMAGES)
+    assert text(path) == f"{path} holds a, b; call the array of inputs 'images'"
+    pickled = f"{path} is no array file, or holds pickled objects; "
+    pickled += "save it with numpy.savez(images=...)"
+    np.savez(path, images=np.array([object()], dtype=object))
+    assert text(path) == pickled
+    for content in (b"", b"nonsense", b"PK\x03\x04 but no zip"):
+        path.write_bytes(content)
+        assert text(path) == pickled
+    gone = tmp_path / "gone.npz"
+    assert text(gone) == f"{gone} cannot be read: No such file or directory; check the path"
