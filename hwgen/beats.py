@@ -6,6 +6,7 @@ when ``lanes`` does not divide the channels, the last fold of each pixel is padd
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -30,27 +31,27 @@ class Beats:
                 f"pixels must divide the width {self.type.map_shape[1]}, not be {self.pixels}"
             )
 
-    @property
+    @cached_property
     def folds(self) -> int:
         """Beats a pixel group."""
         return -(-self.type.channels // self.lanes)
 
-    @property
+    @cached_property
     def groups(self) -> int:
         """Pixel groups a row."""
         return self.type.map_shape[1] // self.pixels
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Beats a frame."""
         return self.type.map_shape[0] * self.groups * self.folds
 
-    @property
+    @cached_property
     def values(self) -> int:
         """Values a beat."""
         return self.pixels * self.lanes
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Bits a beat."""
         return self.values * self.type.bits

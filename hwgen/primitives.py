@@ -36,10 +36,12 @@ class Multiplier:
 
 @dataclass(frozen=True)
 class Adder:
-    """``count`` adders or subtractors of ``width`` bits."""
+    """``count`` adders or subtractors of ``width`` bits; ``constant``: of a constant, or of one bit,
+    as in a counter, which some carry chains do without LUTs."""
 
     width: int
     count: int = 1
+    constant: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ accumulators over the taps and the folds of the input channels. After the last t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -32,6 +33,9 @@ __all__ = ["Conv", "ConvSpec"]
 #: Loops of the compute process, outermost first, as ways to walk the window.
 WALK = ("row", "group", None, "tap_row", "tap_column", "fold")
 
+#: Foldings with the same steps and multipliers that the planner is offered.
+TIES = 8
+
 
 @dataclass(frozen=True)
 class ConvSpec:
@@ -52,7 +56,7 @@ class ConvSpec:
         """The layer."""
         return self.ops[0]
 
-    @property
+    @cached_property
     def window(self) -> Window:
         """How the input is walked."""
         op, source = self.op, self.op.input
@@ -63,11 +67,11 @@ class ConvSpec:
         beats = Beats(source, self.in_lanes, Window.source_pixels(self.pixels, stride))
         return Window(beats, kernel, stride, padding, source.zero_point, self.pixels)
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[Beats, ...]:
         return (self.window.source,)
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[Beats, ...]:
         return (Beats(self.op.output, self.out_lanes, self.pixels),)
 
@@ -166,27 +170,38 @@ class ConvSpec:
 
     @staticmethod
     def foldings(op: Conv2d | Linear, family: str) -> Iterator["ConvSpec"]:
-        """Every folding that no other beats in both steps a frame and multipliers."""
+        """Foldings that no other beats in both steps a frame and multipliers.
+
+        Of those that tie, the ones with the fewest and the most pixels and, for each, the most even
+        lanes: weights are read once for all pixels, and even lanes make the narrowest streams.
+        """
         width = op.output.map_shape[1]
         channels = op.input.channels, len(op.weights)
-        ways = [
-            (pixels, in_lanes, out_lanes)
-            for pixels in range(1, width + 1)
-            if width % pixels == 0
-            for in_lanes in _lanes(channels[0])
-            for out_lanes in _lanes(channels[1])
-        ]
-        p, i, o = np.array(ways).T
+        ways = np.array(
+            [
+                (pixels, in_lanes, out_lanes)
+                for pixels in range(1, width + 1)
+                if width % pixels == 0
+                for in_lanes in _lanes(channels[0])
+                for out_lanes in _lanes(channels[1])
+            ]
+        )
+        p, i, o = ways.T
         steps = width // p * -(-channels[0] // i) * -(-channels[1] // o)
         multipliers = p * i * o
-        order = np.lexsort((steps, multipliers))
-        best = np.minimum.accumulate(steps[order])
-        fewest = {int(n): int(m) for n, m in zip(best[::-1], multipliers[order][::-1], strict=True)}
-        for n in order:
-            if fewest.get(int(steps[n])) == multipliers[n]:
-                pixels, in_lanes, out_lanes = ways[n]
+        fewest: dict[int, int] = {}
+        for n in np.lexsort((multipliers, steps)):
+            fewest.setdefault(int(steps[n]), int(multipliers[n]))
+        least, ties = float("inf"), []
+        for count in sorted(fewest):
+            if fewest[count] < least:
+                least = fewest[count]
+                ties.append(np.flatnonzero((steps == count) & (multipliers == least)))
+        for tie in ties:
+            uneven = np.abs(np.log(i[tie] / o[tie]))
+            for n in tie[np.lexsort((uneven, p[tie]))][:TIES]:
                 try:
-                    yield ConvSpec((op,), in_lanes, out_lanes, pixels)
+                    yield ConvSpec((op,), *map(int, ways[n][[1, 2, 0]]))
                 except ValueError:
                     continue  # this many pixels do not tile the input
 

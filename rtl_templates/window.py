@@ -9,6 +9,7 @@ Because padding is written rather than masked, every address is a sum of loop st
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from amaranth import Array, C, Cat, Elaboratable, Module, Signal
 from amaranth.lib import stream
@@ -47,7 +48,7 @@ class Window:
         if self.counts[1] % self.pixels:
             raise ValueError(f"pixels must divide the output width {self.counts[1]}")
 
-    @property
+    @cached_property
     def counts(self) -> tuple[int, int]:
         """Windows down and across."""
         height, width, _ = self.source.type.map_shape
@@ -57,22 +58,22 @@ class Window:
             (width + left + right - self.kernel[1]) // self.stride[1] + 1,
         )
 
-    @property
+    @cached_property
     def groups(self) -> int:
         """Groups of windows a row."""
         return self.counts[1] // self.pixels
 
-    @property
+    @cached_property
     def left_groups(self) -> int:
         """Whole beats of padding at the left."""
         return -(-self.padding[2] // self.source.pixels)
 
-    @property
+    @cached_property
     def offset(self) -> int:
         """Place of the first window's first pixel in its beat."""
         return self.left_groups * self.source.pixels - self.padding[2]
 
-    @property
+    @cached_property
     def padded(self) -> tuple[int, int]:
         """Rows and pixel groups of the padded map."""
         height = self.source.type.map_shape[0]
@@ -83,28 +84,28 @@ class Window:
             max(self.left_groups + self.source.groups, -(-last_pixel // self.source.pixels)),
         )
 
-    @property
+    @cached_property
     def row(self) -> int:
         """Beats a padded row."""
         return self.padded[1] * self.source.folds
 
-    @property
+    @cached_property
     def frame(self) -> int:
         """Beats a padded frame."""
         return self.padded[0] * self.row
 
-    @property
+    @cached_property
     def reach(self) -> int:
         """Pixel groups from the first to the last that a group of windows touches."""
         last = self.offset + (self.pixels - 1) * self.stride[1] + self.kernel[1] - 1
         return last // self.source.pixels + 1
 
-    @property
+    @cached_property
     def span(self) -> int:
         """Beats from the first to the last that a group of windows needs."""
         return (self.kernel[0] - 1) * self.row + self.reach * self.source.folds
 
-    @property
+    @cached_property
     def strides(self) -> dict[str, int]:
         """Beats that an address moves, for each way that a window moves or is walked."""
         across = self.pixels * self.stride[1] // self.source.pixels
@@ -116,13 +117,13 @@ class Window:
             "fold": 1,
         }
 
-    @property
+    @cached_property
     def release(self) -> tuple[int, ...]:
         """Beats given up when the window moves down, moves across, and at the end of the frame."""
         loops = (self.counts[0], self.groups)
         return tuple(deltas(loops, (self.strides["row"], self.strides["group"]), self.frame))
 
-    @property
+    @cached_property
     def capacity(self) -> int:
         """Beats of the ring: a power of two, so that addresses wrap by themselves, with room for
         what the next window needs anew while this one is held."""

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from hwgen.sim.verilator import storage_bytes
 
 from hwgen.beats import Beats, from_bytes, to_bytes
 from hwgen.manifest import Manifest
 from hwgen.network import Network
+from hwgen.sim.verilator import storage_bytes
 
 __all__ = ["Wire", "chunks", "decode", "encode", "wires_of"]
 

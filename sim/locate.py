@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 import numpy as np
-from hwgen.sim.golden import Wire, decode
-from hwgen.sim.result import Deadlock, Mismatch, Standing
 
 from hwgen.network import Network
+from hwgen.sim.golden import Wire, decode
+from hwgen.sim.result import Deadlock, Mismatch, Standing
 
 __all__ = ["locate", "locate_deadlock"]
 

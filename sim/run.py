@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from hwgen.sim.golden import Wire, chunks, decode, wires_of
-from hwgen.sim.locate import locate, locate_deadlock
-from hwgen.sim.result import Result
-from hwgen.sim.verilator import SimulationError, build_binary
 
 from hwgen.errors import Problem, UserError
 from hwgen.manifest import read_manifest
 from hwgen.network import Network, load_network
+from hwgen.sim.golden import Wire, chunks, decode, wires_of
+from hwgen.sim.locate import locate, locate_deadlock
+from hwgen.sim.result import Result
+from hwgen.sim.verilator import SimulationError, build_binary
 
 __all__ = ["simulate"]
 

@@ -1,5 +1,8 @@
 """Rewrites of a float program, each exact, that leave a line of weights, ReLUs and pools."""
 
+import operator
+from functools import partial
+
 import torch
 from torch import fx
 
@@ -82,7 +85,7 @@ def hoist_relu(program: fx.GraphModule) -> None:
         with program.graph.inserting_after(source):
             relu = program.graph.call_function(aten.relu.default, (source,))
         relu.meta = dict(node.meta) | {"shape": source.meta.get("shape")}
-        source.replace_all_uses_with(relu, delete_user_cb=lambda user, made=relu: user is not made)
+        source.replace_all_uses_with(relu, delete_user_cb=partial(operator.is_not, relu))
         for extra in [user for user in relu.users if op_of(user) == "relu"]:
             _bypass(extra)
 

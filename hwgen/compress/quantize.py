@@ -1,6 +1,7 @@
 """Quantisation after training: a float network in, the same network on grids of integers out."""
 
 import copy
+import warnings
 from itertools import chain
 
 import numpy as np
@@ -37,8 +38,13 @@ def quantize(
 
     Raises UserError, naming everything that is wrong with the network, the data or the settings.
     """
-    settings = settings or Settings()
-    frames = frames_of(calibration)
+    with warnings.catch_warnings():
+        # Even kernels under "same" padding are slow in torch, not wrong.
+        warnings.filterwarnings("ignore", "Using padding='same' with even kernel")
+        return _quantize(model, frames_of(calibration), settings or Settings())
+
+
+def _quantize(model: Source, frames: torch.Tensor, settings: Settings) -> fx.GraphModule:
     program = load(model, frames)
     layers = [layer_of(node) for node in _weighted(program)]
     refuse(chain(check_frames(program, frames), problems(program), settings.problems(layers)))
@@ -64,8 +70,9 @@ def quantize(
         bits = settings.activation_bits(layer, last)
         method = "minmax" if last else settings.calibration
         source = grid
-        # 2^-15 leaves every multiplier of the requantiser within its 16 bits.
-        least = source.scale * float(scales[node].max()) * 2.0**-15
+        # An output much finer than the sums tells nothing more apart, and its roundings would
+        # often be ties, which floats and integers break in different ways.
+        least = source.scale * float(scales[node].max()) / 16
         grid = choose(seen[exits[node]], bits, method, least)
         _settle(program, node, settings.weight_bits(layer), scales[node], source, grid)
         _quantise_activation(program, exits[node], layer, grid)

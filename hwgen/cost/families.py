@@ -15,11 +15,13 @@ __all__ = ["FAMILIES", "Family"]
 class Family:
     """``lut`` and ``ff`` by feature; the rest are shapes.
 
-    ``inputs`` of one LUT; bits of a ``carry`` slice; an LUT memory's depth and widths of its cells.
+    ``inputs`` of one LUT; bits of a ``carry`` slice; ``choices`` that one LUT adds to a
+    multiplexer; depth and width of the cells of LUT memories.
     """
 
     inputs: int
     carry: int
+    choices: int
     cell_depth: int
     cell_width: int
     lut: Mapping[str, float]
@@ -30,58 +32,67 @@ FAMILIES = {
     "ecp5": Family(
         inputs=4,
         carry=2,  # CCU2C adds two bits in two LUTs
+        choices=1,
         cell_depth=16,
         cell_width=4,
         lut={
-            "adder": 1.0,
-            "small_adder": 1.0,
-            "compare": 1.0,
-            "compare_constant": 0.5,
-            "mux": 0.75,
+            "adder": 0.9,
+            "adder_constant": 1.5,
+            "small_adder": 0.7,
+            "compare": 0.6,
+            "compare_constant": 0.0,
+            "mux": 1.05,
             "logic": 1.0,
             "product": 1.5,
-            "select": 1.0,
-            "rom": 0.9,
+            "table": 1.0,
+            "select": 2.05,
+            "rom": 1.4,
             "cell": 6.0,  # data sheet: TRELLIS_DPR16X4 blocks three slices
-            "row": 0.8,
+            "row": 0.85,
         },
         ff={"register": 1.0, "read": 1.0},
     ),
     "xcup": Family(
         inputs=6,
         carry=1,
+        choices=2,
         cell_depth=32,
         cell_width=14,
         lut={
-            "adder": 1.0,
-            "small_adder": 1.0,
-            "compare": 0.5,
-            "compare_constant": 0.3,
-            "mux": 0.4,
+            "adder": 0.83,
+            "adder_constant": 0.0,
+            "small_adder": 0.3,
+            "compare": 0.3,
+            "compare_constant": 0.26,
+            "mux": 0.59,
             "logic": 0.6,
-            "product": 1.1,
+            "product": 1.35,
+            "table": 0.95,
             "select": 1.0,
-            "rom": 0.9,
+            "rom": 0.3,
             "cell": 8.0,  # data sheet: RAM32M16
-            "row": 0.55,
+            "row": 0.52,
         },
         ff={"register": 1.0, "read": 1.0},
     ),
     "asic": Family(
         inputs=1,
         carry=1,
+        choices=1,
         cell_depth=1,
         cell_width=1,
         lut={
-            "adder": 6.0,
-            "small_adder": 6.0,
-            "compare": 4.0,
-            "compare_constant": 1.5,
-            "mux": 3.0,
+            "adder": 4.1,
+            "adder_constant": 0.9,
+            "small_adder": 3.1,
+            "compare": 3.2,
+            "compare_constant": 0.0,
+            "mux": 5.3,
             "logic": 4.0,
-            "product": 7.0,
+            "product": 11.1,
+            "table": 1.0,
             "select": 3.0,
-            "rom": 1.0,
+            "rom": 0.3,
             "cell": 6.0,
             "row": 0.0,
         },

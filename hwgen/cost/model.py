@@ -38,11 +38,12 @@ def area(parts: Iterable[Part], family: str) -> Area:
 def features(parts: Iterable[Part], family: str) -> Counter[str]:
     """How much there is, in all ``parts``, of everything that a family has a constant for.
 
-    ``adder``, ``small_adder``, ``compare``, ``compare_constant``: bits. ``mux``: bits of every way
-    beyond the first. ``product``: bit products of soft multipliers; ``select``: bits of those with
-    a one-bit factor. ``cell``: LUT-memory cells. ``rom``: LUT-sized pieces of small ROMs. ``row``:
-    bits of every row of block RAMs beyond the first. ``register``, ``read``: bits of registers, and
-    of the read registers of LUT memories. ``dsp``, ``bram``: blocks.
+    ``adder``, ``adder_constant``, ``small_adder``, ``compare``, ``compare_constant``: bits.
+    ``mux``: LUTs that choose. ``product``: bit products of soft multipliers; ``table``: bits of
+    those so short that a LUT holds a bit; ``select``: bits of those with a one-bit factor.
+    ``cell``: LUT-memory cells. ``rom``: LUT-sized pieces of small ROMs. ``row``: bits of every row
+    of memory cells or blocks beyond the first. ``register``, ``read``: bits of registers, and of
+    the read registers of LUT memories. ``dsp``, ``bram``: blocks.
     """
     found: Counter[str] = Counter()
     for part in parts:
@@ -50,17 +51,21 @@ def features(parts: Iterable[Part], family: str) -> Counter[str]:
             case Multiplier(a, b, count, _, product):
                 blocks, left = _products(family, a, b, product)
                 found["dsp"] += count * blocks
+                spare = a + b - (product or a + b)
                 for wide, narrow in left:
-                    name = "select" if narrow == 1 else "product"
-                    found[name] += count * wide * narrow
-            case Adder(width, count):
+                    name, size = _soft(family, wide - spare, narrow)
+                    found[name] += count * size
+            case Adder(width, count, constant):
                 step = FAMILIES[family].carry
-                name = "adder" if width > SMALL else "small_adder"
-                found[name] += count * (ceil(width / step) * step if width > SMALL else width)
+                if width <= SMALL:
+                    found["small_adder"] += count * width
+                else:
+                    name = "adder_constant" if constant else "adder"
+                    found[name] += count * ceil(width / step) * step
             case Compare(width, count, constant):
                 found["compare_constant" if constant else "compare"] += count * width
             case Mux(width, ways, count):
-                found["mux"] += count * width * (ways - 1)
+                found["mux"] += count * width * ceil((ways - 1) / FAMILIES[family].choices)
             case Register(bits):
                 found["register"] += bits
             case Logic(luts):
@@ -80,6 +85,13 @@ def _products(
     if family not in DSP_RULES:
         return 0, ((max(a, b), min(a, b)),)
     return multiply.split(DSP_RULES[family], a, b, product)
+
+
+def _soft(family: str, wide: int, narrow: int) -> tuple[str, int]:
+    """Feature and amount of a product in LUTs."""
+    if wide + narrow <= FAMILIES[family].inputs:
+        return "table", wide + narrow
+    return ("select", wide) if narrow == 1 else ("product", wide * narrow)
 
 
 def _block(family: str, depth: int, width: int, kind: str) -> Counter[str]:

@@ -144,8 +144,10 @@ def _call(graph: fx.Graph, call: dict, made: dict[str, fx.Node], values: dict) -
     layers = metadata.get("nn_module_stack", "").split(";")[-1].split(",")
     path = (layers[1], is_layer(layers[2])) if len(layers) == 3 else ("", False)
     named = OP.fullmatch(call["target"])
-    overload = named and getattr(getattr(torch.ops, named[1]), named[2], None)
-    overload = overload and getattr(overload, named[3], None)
+    overload: Any = None
+    if named:
+        packet = getattr(getattr(torch.ops, named[1]), named[2], None)
+        overload = getattr(packet, named[3], None)
     if not isinstance(overload, torch._ops.OpOverload):
         raise UserError(
             Problem(
@@ -175,6 +177,10 @@ def _arguments(
 ) -> tuple[tuple, dict[str, Any]]:
     """Positional arguments as far as they go, and the rest by name, as torch.export has them."""
     given = {_matching(NAME, one["name"]): _value(one["arg"], made) for one in inputs}
+    for argument in schema.arguments:
+        is_tensor = isinstance(argument.type, torch._C.TensorType)
+        if is_tensor and not isinstance(given.get(argument.name), fx.Node):
+            raise ValueError(f"{schema.name} is given no tensor for {argument.name!r}")
     args: list[Any] = []
     for argument in schema.arguments:
         if argument.kwarg_only or argument.name not in given:

@@ -249,7 +249,8 @@ def _reshape(program: fx.GraphModule, node: fx.Node) -> Found:
 
 
 def _size(shape: tuple[int | None, ...]) -> int | None:
-    return None if None in shape else prod(shape)  # type: ignore[type-var]
+    fixed = [size for size in shape if size is not None]
+    return prod(fixed) if len(fixed) == len(shape) else None
 
 
 def _unchanged(program: fx.GraphModule, node: fx.Node) -> Found:

@@ -22,10 +22,10 @@ def load_calibration(path: Path | str) -> np.ndarray:
     Of several arrays, the one called ``images`` or ``x``. Raises UserError.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded as arrays:
+        with open(path, "rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if isinstance(arrays, np.ndarray):
+                return arrays
             names = list(arrays)
             for name in ("images", "x", *(names if len(names) == 1 else ())):
                 if name in names:

@@ -1,6 +1,7 @@
 """Where networks come from: a module, an exported program, or a ``.pt2`` file."""
 
 import copy
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ def load(source: Source, frames: torch.Tensor | None = None) -> fx.GraphModule:
 
 
 def _export(module: nn.Module, frames: torch.Tensor) -> ExportedProgram:
+    # Its log tells of failures inside torch; the user is told of them below, in one line.
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -58,6 +62,7 @@ def _export(module: nn.Module, frames: torch.Tensor) -> ExportedProgram:
             )
         ) from error
     finally:
+        logging.disable(disabled)
         for part, training in modes:
             part.training = training
 
@@ -73,7 +78,8 @@ def _flat(exported: ExportedProgram) -> fx.GraphModule:
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
-    graph, new = fx.Graph(), {}
+    graph = fx.Graph()
+    new: dict[fx.Node, fx.Node] = {}
     for node in exported.graph.nodes:
         if node.name in lifted:
             made = graph.create_node("get_attr", lifted[node.name], name=node.name)

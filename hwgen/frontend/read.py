@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
-import torch
 from torch import fx
 from torch.export import ExportedProgram
 
 from hwgen.errors import Problem, UserError, refuse
 from hwgen.frontend.check import calls, constant, layer_of, op_of, problems
+from hwgen.frontend.grids import grid_of, integers_of, narrow
 from hwgen.frontend.load import load
-from hwgen.frontend.program import arguments, tensor_of
+from hwgen.frontend.program import arguments
 from hwgen.frontend.rescale import multipliers
 from hwgen.network import (
     Conv2d,
@@ -30,30 +30,10 @@ from hwgen.network import (
     TensorType,
     bits_for,
 )
-from hwgen.nn.quantize import quantize
 
-__all__ = ["Grid", "read", "read_pairs"]
+__all__ = ["read", "read_pairs"]
 
 UNQUANTISED = "call hwgen.compress.quantize first"
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """``real = scale * (q - zero_point)``, ``lo <= q <= hi``; one scale, or one a channel.
-
-    ``bipolar`` means that q is -1 or +1.
-    """
-
-    scale: np.ndarray
-    zero_point: int
-    lo: int
-    hi: int
-    bipolar: bool = False
-
-    @property
-    def bits(self) -> int:
-        """Width of the narrowest integers that hold it."""
-        return 1 if self.bipolar else bits_for(self.lo, self.hi)[0]
 
 
 @dataclass(frozen=True)
@@ -165,20 +145,8 @@ class _Reader:
         self.pairs.append((call, node))
         return node
 
-    def _grid(self, call: fx.Node) -> Grid:
-        given = arguments(call)
-        scale = tensor_of(self.graph, given["scale"]).double().numpy().reshape(-1)
-        if op_of(call) == "binarize":
-            return Grid(scale, 0, -1, 1, bipolar=True)
-        zeros = tensor_of(self.graph, given["zero_point"]).reshape(-1)
-        if len(set(zeros.tolist())) != 1:
-            raise UserError(
-                Problem(layer_of(call), "has several zero points", "use one for the whole tensor")
-            )
-        return Grid(scale, int(zeros[0]), given["lo"], given["hi"])
-
     def _quantise(self, call: fx.Node) -> _Value:
-        grid = self._grid(call)
+        grid = grid_of(self.graph, call)
         scale = float(grid.scale[0])
         bits, signed = bits_for(grid.lo, grid.hi)
         if call.args[0].op == "placeholder":  # type: ignore[union-attr]
@@ -218,14 +186,14 @@ class _Reader:
     ) -> tuple[np.ndarray, np.ndarray, int, tuple[float, ...]]:
         """Integer weights in torch's order, integer bias, bits, and what a step of the sum is."""
         given, layer = arguments(call), layer_of(call)
-        weights, grid = self._integers(given["weight"])
+        weights, grid = integers_of(self.graph, given["weight"])
         channels = len(weights)
         scales = np.broadcast_to(grid.scale * source.scale, (channels,))
         if grid.zero_point:
             raise UserError(Problem(layer, "its weights have a zero point", "use symmetric ones"))
         bias = np.zeros(channels, np.int64)
         if given["bias"] is not None:
-            bias, steps = self._integers(given["bias"])
+            bias, steps = integers_of(self.graph, given["bias"])
             if steps.zero_point or not np.allclose(steps.scale, scales, rtol=1e-9, atol=0):
                 raise UserError(
                     Problem(
@@ -237,16 +205,6 @@ class _Reader:
         # sum w * (q - z) = sum w * q - z * sum w; padding holds z, and so adds nothing to either.
         bias = bias - source.zero_point * weights.reshape(channels, -1).sum(1)
         return weights, bias, grid.bits, tuple(map(float, scales))
-
-    def _integers(self, call: fx.Node) -> tuple[np.ndarray, Grid]:
-        grid, given = self._grid(call), arguments(call)
-        x = tensor_of(self.graph, constant(call))  # type: ignore[arg-type]
-        if grid.bipolar:
-            return torch.where(x >= 0, 1, -1).numpy().astype(np.int64), grid
-        scale = tensor_of(self.graph, given["scale"])
-        zero_point = tensor_of(self.graph, given["zero_point"])
-        q = quantize(x, scale, zero_point, grid.lo, grid.hi, given["axis"])
-        return q.numpy().astype(np.int64), grid
 
     def _conv2d(self, call: fx.Node) -> _Value:
         source = self._settled(call)
@@ -314,9 +272,3 @@ def conv_padding(padding: str | list[int], kernel: tuple[int, ...]) -> tuple[int
         return down // 2, down - down // 2, across // 2, across - across // 2
     down, across = pair(padding)
     return down, down, across, across
-
-
-def narrow(x: np.ndarray) -> np.ndarray:
-    """The same integers, contiguous, as int32 where they fit."""
-    fits = x.size == 0 or (x.min() >= -(1 << 31) and x.max() < 1 << 31)
-    return np.ascontiguousarray(x, dtype=np.int32 if fits else np.int64)

@@ -103,7 +103,7 @@ def _op(tree: dict, tensors: dict[str, np.ndarray]):
     kind = tree.pop("kind")
     if kind not in OPS:
         raise StoreError(f"unknown op {kind!r}")
-    values = {}
+    values: dict = {}
     for name, value in tree.items():
         if isinstance(value, dict) and "array" in value:
             values[name] = tensors[value["array"]]

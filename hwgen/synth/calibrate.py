@@ -30,10 +30,16 @@ from hwgen.rtl_templates import (
 )
 from hwgen.synth.yosys import synthesise
 
-__all__ = ["corpus", "measure", "write_rtl"]
+__all__ = ["compare", "corpus", "fit", "measure", "stored", "summarise", "write_rtl"]
 
 RESULT = Path("docs/benchmarks/area.json")
 RESOURCES = ("lut", "ff", "dsp", "bram")
+
+#: Constants that follow from the device or from what a flip-flop is; the fit leaves them alone.
+FIXED = ("cell", "register", "read")
+
+#: So many LUTs or flip-flops too many or too few hardly matter: the small specs weigh less.
+SLIGHT = 200
 
 #: A constant that only a few LUTs of the corpus depend on stays near its present value.
 PULL = 0.02
@@ -111,16 +117,17 @@ def measure(spec: Spec, family: str) -> Area:
 
 
 def fit(specs: list[Spec], measured: list[Area], family: str, resource: str) -> dict[str, float]:
-    """Constants that fit best: least squares of relative errors, none negative."""
+    """Constants that fit best: least squares of nearly relative errors, none negative."""
     present = getattr(FAMILIES[family], resource)
     names = list(present)
     table = np.array([[features(s.primitives(), family)[n] for n in names] for s in specs])
     truth = np.array([max(1, getattr(a, resource)) for a in measured], float)
-    table = table / truth[:, None]
+    truth, table = truth / (truth + SLIGHT), table / (truth + SLIGHT)[:, None]
     old = np.array([present[n] for n in names])
-    # Rows that pull each constant towards its present value.
-    pull = PULL * np.diag(np.sqrt((table**2).sum(axis=0)) + 1e-6)
-    found, _ = nnls(np.vstack([table, pull]), np.concatenate([np.ones(len(truth)), pull @ old]))
+    # Rows that pull each constant towards its present value, or hold it there.
+    size = np.sqrt((table**2).sum(axis=0)) + 1e-6
+    pull = np.diag(size * [1e3 if name in FIXED else PULL for name in names])
+    found, _ = nnls(np.vstack([table, pull]), np.concatenate([truth, pull @ old]))
     return {name: round(float(value), 3) for name, value in zip(names, found, strict=True)}
 
 
@@ -128,28 +135,53 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Estimated area against Yosys")
     parser.add_argument("--family", action="append", choices=list(FAMILIES))
     parser.add_argument("--fit", action="store_true", help="say which constants would fit best")
-    parser.add_argument("--output", type=Path, default=RESULT)
+    parser.add_argument("--stored", action="store_true", help="do not synthesise: use the file's")
+    parser.add_argument("--file", type=Path, default=RESULT)
     options = parser.parse_args()
-    rows = []
+    known = stored(options.file)
+    specs = dict(corpus())
     for family in options.family or list(FAMILIES):
-        specs, measured = [], []
-        for name, spec in corpus():
-            estimate, found = area(spec.primitives(), family), measure(spec, family)
-            specs.append(spec)
-            measured.append(found)
-            row = {"family": family, "spec": name}
-            for resource in RESOURCES:
-                row[resource] = [getattr(estimate, resource), getattr(found, resource)]
-            rows.append(row)
-            print(*row.values(), flush=True)
+        for name, spec in specs.items():
+            if not options.stored:
+                known[family, name] = measure(spec, family)
+                print(family, name, area(spec.primitives(), family), known[family, name])
         if options.fit:
+            measured = [known[family, name] for name in specs]
             for resource in ("lut", "ff"):
-                print(family, resource, fit(specs, measured, family, resource))
-    summary = summarise(rows)
-    print(json.dumps(summary, indent=1))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"columns": "[estimated, synthesised]", "errors": summary, "rows": rows})
-    options.output.write_text(text.replace('{"family', '\n{"family') + "\n")
+                print(family, resource, fit(list(specs.values()), measured, family, resource))
+    rows = compare(known)
+    write(rows, options.file)
+    print(json.dumps(summarise(rows), indent=1))
+
+
+def stored(file: Path = RESULT) -> dict[tuple[str, str], Area]:
+    """What Yosys made of each spec on each family, as the file has it; nothing without a file."""
+    if not file.exists():
+        return {}
+    rows = json.loads(file.read_text())["rows"]
+    return {
+        (row["family"], row["spec"]): Area(*(row[resource][1] for resource in RESOURCES))
+        for row in rows
+    }
+
+
+def compare(measured: dict[tuple[str, str], Area]) -> list[dict]:
+    """One row for each spec and family: estimated and synthesised LUT, FF, DSP and BRAM."""
+    specs = dict(corpus())
+    rows = []
+    for (family, name), found in measured.items():
+        if name in specs:
+            estimate = area(specs[name].primitives(), family)
+            pairs = {r: [getattr(estimate, r), getattr(found, r)] for r in RESOURCES}
+            rows.append({"family": family, "spec": name, **pairs})
+    return rows
+
+
+def write(rows: list[dict], file: Path) -> None:
+    """The file, one row a line."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    head = {"columns": "[estimated, synthesised]", "errors": summarise(rows), "rows": rows}
+    file.write_text(json.dumps(head).replace('{"family"', '\n{"family"') + "\n")
 
 
 def summarise(rows: list[dict]) -> dict[str, dict[str, float]]:

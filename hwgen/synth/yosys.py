@@ -10,12 +10,17 @@ from math import ceil
 from pathlib import Path
 
 from hwgen.cost import Area
+from hwgen.errors import Problem, refuse
 from hwgen.synth import cells, tools
 
 __all__ = ["netlist", "synthesise", "workspace"]
 
 #: Bits of the block in which memories are counted on every family.
 BLOCK_BITS = 18 * 1024
+
+#: Names that go into a Yosys script; anything else could be read as a command, and Yosys has one
+#: that runs programs.
+PLAIN = re.compile(r"\w[\w.-]*", re.ASCII)
 
 # No I/O or clock buffers: an accelerator sits inside somebody's design.
 FPGA = {
@@ -42,7 +47,7 @@ def synthesise(rtl: Path, top: str, family: str, progress: tools.Progress | None
     """Area of the Verilog in folder ``rtl``, with module ``top`` and all beneath it flattened.
 
     ``family`` is ``"ecp5"``, ``"xcup"`` or ``"asic"``. ToolError when Yosys refuses the Verilog;
-    ValueError for a netlist with cells that we cannot count.
+    UserError for odd file names; ValueError for a netlist with cells that we cannot count.
     """
     with workspace(rtl) as folder:
         return netlist(folder, top, family, progress)
@@ -54,10 +59,15 @@ def workspace(rtl: Path) -> Iterator[Path]:
 
     Contents are found beside the Verilog, and a build directory stays as hwgen wrote it.
     """
+    files = sorted(file for pattern in ("*.v", "*.hex") for file in Path(rtl).glob(pattern))
+    refuse(
+        Problem(None, f"{file.name!r} in {rtl} is no plain file name", "rename it")
+        for file in files
+        if not PLAIN.fullmatch(file.name)
+    )
     with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
-        for pattern in ("*.v", "*.hex"):
-            for file in sorted(Path(rtl).glob(pattern)):
-                shutil.copyfile(file, Path(name) / file.name)
+        for file in files:
+            shutil.copyfile(file, Path(name) / file.name)
         yield Path(name)
 
 
@@ -65,6 +75,8 @@ def netlist(folder: Path, top: str, family: str, progress: tools.Progress | None
     """Synthesise in a workspace; for ecp5 the netlist stays there as ``netlist.json``."""
     if family not in cells.CELLS:
         raise ValueError(f"family must be one of {', '.join(cells.CELLS)}, not {family!r}")
+    if not PLAIN.fullmatch(top):
+        raise ValueError(f"top must be a plain identifier, not {top!r}")
     sources = " ".join(file.name for file in sorted(folder.glob("*.v")))
     if not sources:
         raise ValueError(f"no Verilog in {folder}")

@@ -180,6 +180,21 @@ def test_names_that_are_code_are_refused(saved, tmp_path):
         assert refusal(path) == f"{path} is damaged: ValueError: {evil!r} is no name; {SAVE_AGAIN}"
 
 
+def test_calls_with_wrong_arguments_are_refused(saved, tmp_path):
+    def a_number(tree):
+        tree["graph"]["nodes"][-1]["inputs"][0]["arg"] = {"as_int": 3}
+
+    def unknown(tree):
+        tree["graph"]["nodes"][-1]["inputs"][-1]["name"] = "bios"
+
+    path = tmp_path / "a.pt2"
+    damaged = f"{path} is damaged: ValueError: "
+    edited(saved, path, a_number)
+    assert refusal(path) == f"{damaged}aten::linear is given no tensor for 'input'; {SAVE_AGAIN}"
+    edited(saved, path, unknown)
+    assert refusal(path) == f"{damaged}wrong arguments for aten::linear; {SAVE_AGAIN}"
+
+
 def test_shape_expressions_are_not_evaluated(saved, tmp_path):
     def change(tree):
         for value in tree["graph"]["sym_int_values"].values():

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from hwgen.sim import Mismatch, simulate
 
 from hwgen.errors import UserError
+from hwgen.sim import Mismatch, simulate
 
 # With a stalled sink every stage is held at times; with both sides free, cycles are exact.
 HELD = (0.0, 0.9)

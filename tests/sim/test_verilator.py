@@ -4,11 +4,11 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from hwgen.sim import SimulationError, build_binary, simulate
-from hwgen.sim import verilator as module
 
 from hwgen.errors import UserError
 from hwgen.manifest import Probe
+from hwgen.sim import SimulationError, build_binary, simulate
+from hwgen.sim import verilator as module
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hwgen.cost import Area, area
+from hwgen.errors import UserError
 from hwgen.primitives import Memory, Multiplier
 from hwgen.synth import ToolError, cells, route_ecp5, synthesise, tools
 
@@ -137,6 +138,15 @@ def test_nonsense_is_refused(tmp_path):
         synthesise(tmp_path, "top", "ice40")
     with pytest.raises(ValueError, match="device must look like"):
         route_ecp5(tmp_path, "top", device="iCE40")
+
+
+def test_names_cannot_smuggle_commands_into_the_script(tmp_path):
+    (tmp_path / "top.v").write_text(COUNTER)
+    with pytest.raises(ValueError, match="plain identifier"):
+        synthesise(tmp_path, "top; exec -- touch bad", "ecp5")
+    (tmp_path / "a; exec -- touch bad; b.v").write_text("")
+    with pytest.raises(UserError, match="no plain file name; rename it"):
+        synthesise(tmp_path, "top", "ecp5")
 
 
 def test_unknown_cells_are_not_passed_over():

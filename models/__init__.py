@@ -1,0 +1,42 @@
+"""Reference networks: each with its definition, recipe, checkpoint and measured accuracy.
+
+    from hwgen import models
+
+    reference = models.load("fashion_cnn")
+    models.accuracy(reference.module, reference.test_images, reference.test_labels)
+
+Each network is a folder: `network.py`, the recipe `train.py` (`python -m
+hwgen.models.NAME.train`), and the files that the recipe writes.
+"""
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from . import reference
+from .fashion_cnn import FashionCNN
+from .reference import Reference, ReferenceFilesError, accuracy
+
+__all__ = ["Reference", "ReferenceFilesError", "accuracy", "load", "names"]
+
+_NETWORKS: dict[str, Callable[[], nn.Module]] = {"fashion_cnn": FashionCNN}
+
+
+def names() -> tuple[str, ...]:
+    """The names that `load` knows."""
+    return tuple(_NETWORKS)
+
+
+def load(name: str, folder: Path | None = None) -> Reference:
+    """The reference network `name` with its trained weights, in eval mode.
+
+    `folder` is where the recipe wrote a training of your own; without it, the one that comes with
+    hwgen. Raises `ValueError` for an unknown name, naming the nearest known ones, and
+    `ReferenceFilesError` for a folder without a complete training.
+    """
+    if name not in _NETWORKS:
+        near = difflib.get_close_matches(name, names(), cutoff=0.4) or names()
+        raise ValueError(f"unknown reference network {name!r}; did you mean {' or '.join(near)}?")
+    return reference.load(folder or Path(__file__).parent / name, _NETWORKS[name]())
