@@ -1,9 +1,9 @@
 """From a trained PyTorch network to a bit-exact FPGA/ASIC accelerator, with open tools alone.
 
-    import hwgen
+import hwgen
 
-    hwgen.build("fashion_cnn", board="ulx3s", out="build/fashion")
-    print(hwgen.simulate("build/fashion").bit_exact)
+hwgen.build("fashion_cnn", board="ulx3s", out="build/fashion")
+print(hwgen.simulate("build/fashion").bit_exact)
 """
 
 import importlib

@@ -36,8 +36,8 @@ class Multiplier:
 
 @dataclass(frozen=True)
 class Adder:
-    """``count`` adders or subtractors of ``width`` bits; ``constant``: of a constant, or of one bit,
-    as in a counter, which some carry chains do without LUTs."""
+    """``count`` adders or subtractors of ``width`` bits; ``constant``: of a constant or a single
+    bit, as in a counter, which some carry chains do without LUTs."""
 
     width: int
     count: int = 1

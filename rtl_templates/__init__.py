@@ -2,16 +2,15 @@
 
 from typing import Protocol
 
+from hwgen.beats import Beats
+from hwgen.network import Conv2d, Linear, MaxPool2d, Op, Requantise
+from hwgen.primitives import Part
 from hwgen.rtl_templates.conv import ConvSpec
 from hwgen.rtl_templates.convert import ConvertSpec
 from hwgen.rtl_templates.memory import VerilogTarget
 from hwgen.rtl_templates.pool import MaxPoolSpec
 from hwgen.rtl_templates.queue import FifoSpec
 from hwgen.rtl_templates.requantise import RequantiseSpec
-
-from hwgen.beats import Beats
-from hwgen.network import Conv2d, Linear, MaxPool2d, Op, Requantise
-from hwgen.primitives import Part
 from hwgen.schedule import Schedule
 
 __all__ = [

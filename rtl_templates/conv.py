@@ -15,17 +15,17 @@ import numpy as np
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from hwgen.rtl_templates.memory import Rom, words_of
-from hwgen.rtl_templates.pipeline import delay, join, register, split
-from hwgen.rtl_templates.queue import Queue, depth_for
-from hwgen.rtl_templates.sequencer import Sequencer
-from hwgen.rtl_templates.window import Window, WindowReader
 
 from hwgen.beats import Beats
 from hwgen.network import Conv2d, Linear
 from hwgen.network.types import bits_for
 from hwgen.primitives import Adder, Memory, Multiplier, Part, Register, memory_style
 from hwgen.primitives import Mux as MuxPart
+from hwgen.rtl_templates.memory import Rom, words_of
+from hwgen.rtl_templates.pipeline import delay, join, register, split
+from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.rtl_templates.window import Window, WindowReader
 from hwgen.schedule import Process, Put, Schedule
 
 __all__ = ["Conv", "ConvSpec"]
@@ -141,20 +141,31 @@ class ConvSpec:
     def primitives(self) -> list[Part]:
         op, process = self.op, self.compute_process()
         source_bits, sum_bits = op.input.bits, op.output.bits
-        product_bits = source_bits + self.weight_bits + (not op.input.signed)
+        product_bits = source_bits + self.weight_bits  # an unsigned factor's zero sign adds none
         folds = self.outputs[0].folds
         words = folds * self.taps
+        address = (words - 1).bit_length()
         values = self.out_lanes * self.in_lanes
         pairs = self.pixels * self.out_lanes
         parts: list[Part] = [
             *Sequencer.primitives(process),
             *self.window.primitives(process),
-            Memory(words, values * self.weight_bits, "rom", _style(words)),
-            Memory(folds, self.out_lanes * self.bias_bits, "rom", _style(folds)),
-            Register(values * self.weight_bits + self.pixels * self.in_lanes * source_bits),
-            Multiplier(source_bits + (not op.input.signed), self.weight_bits, self.multipliers),
+            # Of a weight stored as -1 or +1, only the sign varies: synthesis drops the other bit.
+            Memory(words, values * op.weight_bits, "rom", _style(words)),
+            Register(address),
+            Adder(address, constant=True),
+            Register(3 * self.latency - 5 + (folds - 1).bit_length() * (self.latency - 3)),
+            Register(values * op.weight_bits + self.pixels * self.in_lanes * source_bits),
+            Multiplier(
+                source_bits + (not op.input.signed),
+                self.weight_bits,
+                self.multipliers,
+                product=product_bits,
+            ),
             Register(self.multipliers * product_bits),
         ]
+        if op.bias.any() and folds > 1:
+            parts.append(Memory(folds, self.out_lanes * self.bias_bits, "rom", _style(folds)))
         for width, count, registers in _tree(product_bits, self.in_lanes):
             parts += [Adder(width, count * pairs), Register(width * registers * pairs)]
         parts += [

@@ -6,26 +6,28 @@ the hardware are read off it.
 """
 
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from math import lcm
 from operator import or_
 
+import numpy as np
 from amaranth import C, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from hwgen.rtl_templates.queue import Queue, depth_for
-from hwgen.rtl_templates.sequencer import Sequencer
 
 from hwgen.beats import Beats
 from hwgen.primitives import Mux as MuxPart
 from hwgen.primitives import Part, Register
+from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.schedule import Process, Put, Schedule, Take
 
 __all__ = ["ConvertSpec", "Converter", "Step"]
 
 
-#: Where a value comes from: the beat that is taken, what is held, or nowhere; None is anywhere.
-Source = tuple[str, int] | None
+#: Sources of a value, as numbers: ``n`` is value ``n`` of the beat that is taken, ``HELD + n`` what
+#: is held at place ``n``. ZERO is nothing, ANY is whatever is cheapest.
+HELD, ZERO, ANY = 1 << 20, -1, -2
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,22 @@ class ConvertSpec:
         )
         return source, target
 
-    @property
+    @cached_property
     def steps(self) -> tuple[Step, ...]:
         """The programme over one unit: take when too little is held, put as soon as enough is."""
-        takes, puts = (list(side) for side in self.lanes)
-        held, steps = 0, []
-        while puts:
-            taken = takes.pop(0) if held < puts[0] else None
-            put = puts.pop(0) if held + (taken or 0) >= puts[0] else None
-            steps.append(Step(held, taken, put))
-            held += (taken or 0) - (put or 0)
+        takes, puts = self.lanes
+        coming, held, steps = iter(takes), 0, []
+        for put in puts:
+            while held < put:
+                taken = next(coming)
+                full = held + taken >= put
+                steps.append(Step(held, taken, put if full else None))
+                held += taken
+                if full:
+                    break
+            else:
+                steps.append(Step(held, None, put))
+            held -= put
         return tuple(steps)
 
     def process(self) -> Process:
@@ -118,21 +126,18 @@ class ConvertSpec:
         """Values held between steps, at the most."""
         return max(step.held for step in self.steps)
 
-    def moves(self) -> tuple[list[list[Source]], list[list[Source]]]:
-        """Where each value comes from, by step: of the output beat, and of what is held after."""
-        steps, values = self.steps, self.values(self.target)
-        out: list[list[Source]] = [[] for _ in range(values)]
-        rest: list[list[Source]] = [[] for _ in range(self.room)]
-        for step in steps:
-            line: list[Source] = [("held", n) for n in range(step.held)]
-            line += [("given", n) for n in range(step.taken or 0)]
+    @cached_property
+    def moves(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each value comes from, (steps, values): of the output beat, and of what is held."""
+        out = np.full((len(self.steps), self.values(self.target)), ANY)
+        rest = np.full((len(self.steps), self.room), ANY)
+        for n, step in enumerate(self.steps):
+            line = np.r_[HELD + np.arange(step.held), np.arange(step.taken or 0)]
             used = step.put or 0
-            for n in range(values):
-                blank: Source = ("zero", 0) if step.put else None
-                out[n].append(line[n] if n < used else blank)
-            left = line[used:]
-            for n in range(self.room):
-                rest[n].append(left[n] if n < len(left) else None)
+            if step.put:
+                out[n] = ZERO
+            out[n, :used] = line[:used]
+            rest[n, : len(line) - used] = line[used:]
         return out, rest
 
     @property
@@ -152,11 +157,17 @@ class ConvertSpec:
             *Queue.primitives(self.target.width, process.puts[0].depth),
             Register(self.room * width),
         ]
-        out, rest = self.moves()
-        for n, by_step in enumerate([*out, *rest]):
-            ways = len({source for source in by_step if source} - {("held", n - len(out))})
-            if ways > 1:
-                parts.append(MuxPart(width, ways))
+        out, rest = self.moves
+        stays = HELD + np.arange(rest.shape[1])  # a register that keeps its value needs no mux
+        columns = np.hstack([out, np.where(rest == stays, ANY, rest)])
+        columns.sort(axis=0)
+        fresh = np.vstack([columns[:1] != ANY, columns[1:] != columns[:-1]]) & (columns != ANY)
+        ways, counts = np.unique(fresh.sum(0), return_counts=True)
+        parts += [
+            MuxPart(width, int(way), int(count))
+            for way, count in zip(ways, counts, strict=True)
+            if way > 1
+        ]
         return parts
 
     def create(self, name: str = "convert") -> "Converter":
@@ -202,14 +213,14 @@ class Converter(wiring.Component):
             )
             for n in range(spec.values(spec.source))
         ]
-        values = {("zero", 0): C(0, width)}
-        values |= {("held", n): value for n, value in enumerate(held)}
-        values |= {("given", n): value for n, value in enumerate(given)}
-        out, rest = spec.moves()
+        values = {ZERO: C(0, width)}
+        values |= {HELD + n: value for n, value in enumerate(held)}
+        values |= dict(enumerate(given))
+        out, rest = spec.moves
         at = sequencer.index[1]
-        beat = [_choose(by_step, values, at) for by_step in out]
+        beat = [_choose(by_step, values, at) for by_step in out.T]
         with m.If(sequencer.step):
-            for store, by_step in zip(held, rest, strict=True):
+            for store, by_step in zip(held, rest.T, strict=True):
                 m.d.sync += store.eq(_choose(by_step, values, at))
         lanes = spec.values(spec.target)
         ordered = (beat[n].word_select(p, bits) for p in range(together) for n in range(lanes))
@@ -217,14 +228,14 @@ class Converter(wiring.Component):
         return m
 
 
-def _choose(by_step: list[Source], values, at):
-    """The value of the source that ``by_step`` names for step ``at``; None is any."""
-    steps: dict[Source, list[int]] = {}
-    for number, source in enumerate(by_step):
-        if source:
+def _choose(by_step: np.ndarray, values, at):
+    """The value of the source that ``by_step`` names for step ``at``."""
+    steps: dict[int, list[int]] = {}
+    for number, source in enumerate(by_step.tolist()):
+        if source != ANY:
             steps.setdefault(source, []).append(number)
     if not steps:
-        return values["zero", 0]
+        return values[ZERO]
     most, *others = sorted(steps, key=lambda source: -len(steps[source]))
     result = values[most]
     for source in others:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from hwgen.rtl_templates.pipeline import delay, join, register, split
-from hwgen.rtl_templates.queue import Queue, depth_for
-from hwgen.rtl_templates.sequencer import Sequencer
-from hwgen.rtl_templates.window import Window, WindowReader
 
 from hwgen.beats import Beats
 from hwgen.network import MaxPool2d
 from hwgen.primitives import Compare, Part, Register
 from hwgen.primitives import Mux as MuxPart
+from hwgen.rtl_templates.pipeline import delay, join, register, split
+from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.rtl_templates.window import Window, WindowReader
 from hwgen.schedule import Process, Put, Schedule
 
 __all__ = ["MaxPool", "MaxPoolSpec"]

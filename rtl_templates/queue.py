@@ -6,10 +6,10 @@ from amaranth import Elaboratable, Module, Mux, Signal
 from amaranth.hdl import Assert
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from hwgen.rtl_templates.memory import LutRam
 
 from hwgen.beats import Beats
 from hwgen.primitives import Adder, Compare, Memory, Part, Register, memory_style
+from hwgen.rtl_templates.memory import LutRam
 from hwgen.schedule import Process, Put, Schedule, Take
 
 __all__ = ["FifoSpec", "Queue"]
@@ -72,14 +72,15 @@ class Queue(Elaboratable):
         """Parts of the queue."""
         bits = depth.bit_length()
         yield Register(2 * bits)
-        yield Adder(bits, 2)
+        yield Adder(bits, 4, constant=True)
         yield Compare(bits, 2, constant=True)
         if depth == 1:
             yield Register(width)
         else:
             pointer = (depth - 1).bit_length()
             yield Register(2 * pointer)
-            yield Adder(pointer, 2)
+            yield Adder(pointer, 2, constant=True)
+            yield Compare(pointer, 2, constant=True)
             yield Memory(depth, width, "lutram", memory_style(depth, width, "lutram"))
 
 

@@ -7,15 +7,15 @@ import numpy as np
 from amaranth import C, Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from hwgen.rtl_templates.memory import Rom, words_of
-from hwgen.rtl_templates.pipeline import delay, join, register, split
-from hwgen.rtl_templates.queue import Queue, depth_for
-from hwgen.rtl_templates.sequencer import Sequencer
 
 from hwgen.beats import Beats
 from hwgen.network import Requantise
 from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register, memory_style
 from hwgen.primitives import Mux as MuxPart
+from hwgen.rtl_templates.memory import Rom, words_of
+from hwgen.rtl_templates.pipeline import delay, join, register, split
+from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.schedule import Process, Put, Schedule, Take
 
 __all__ = ["RequantiseSpec", "Requantiser"]
@@ -93,22 +93,23 @@ class RequantiseSpec:
 
     def primitives(self) -> list[Part]:
         op, values, put = self.op, self.inputs[0].values, self.process().puts[0]
-        wide = op.input.bits + (not op.input.signed)
+        wide = op.input.bits
+        unused = max(0, op.shift - 1)  # low bits that the shift drops and rounding never carries
         parts: list[Part] = [
             *Sequencer.primitives(self.process()),
-            Register(self.inputs[0].width),
+            Register((wide - unused if op.is_shift else wide) * values + self.latency - 1),
         ]
         if not op.is_shift:
-            words, bits = len(self.scale_words()), self.scale_bits + 1
+            words, bits = len(self.scale_words()), self.scale_bits
             if words > 1:
                 style = memory_style(words, 1, "rom")
-                parts.append(Memory(words, self.lanes * self.scale_bits, "rom", style))
-                parts.append(Register(self.lanes * self.scale_bits))
-            parts.append(Multiplier(wide, bits, values, "requantise"))
+                parts.append(Memory(words, self.lanes * bits, "rom", style))
+            factor = wide + (not op.input.signed)
+            parts.append(Multiplier(factor, bits + 1, values, "requantise", wide + bits))
             wide += bits
-            parts.append(Register(wide * values))
+            parts.append(Register((wide - unused) * values))
         if self.offset:
-            parts.append(Adder(wide + 1, values))
+            parts.append(Adder(wide + 1 - unused, values, constant=True))
         narrow = max(2, wide + 1 - op.shift)
         parts += [
             Register(narrow * values),

@@ -68,7 +68,7 @@ class Sequencer(Elaboratable):
             if trip > 1:
                 bits = (trip - 1).bit_length()
                 yield Register(bits)
-                yield Adder(bits)
+                yield Adder(bits, constant=True)
                 yield Compare(bits, constant=True)
 
 

@@ -13,11 +13,11 @@ from functools import cached_property
 
 from amaranth import Array, C, Cat, Elaboratable, Module, Signal
 from amaranth.lib import stream
-from hwgen.rtl_templates.memory import Ram
-from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
 
 from hwgen.beats import Beats
 from hwgen.primitives import Adder, Compare, Memory, Mux, Part, Register, memory_style
+from hwgen.rtl_templates.memory import Ram
+from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
 from hwgen.schedule import Process, Read, Take, Write
 
 __all__ = ["Window", "WindowReader"]

@@ -13,7 +13,7 @@ from hwgen.network import Network
 __all__ = ["write_bench"]
 
 #: Frames that go into the bench: Python in every cycle is slow, and these follow one another.
-FRAMES = 4
+FRAMES = 3
 
 TEMPLATES = Path(__file__).parent / "bench"
 

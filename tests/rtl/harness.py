@@ -4,7 +4,7 @@ import random
 
 from amaranth.sim import Simulator
 
-__all__ = ["reset", "run", "stalls", "stream_get", "stream_put", "wait"]
+__all__ = ["run", "stalls", "stream_get", "stream_put", "wait"]
 
 
 def run(dut, *testbenches, max_cycles=200_000):
