@@ -28,5 +28,5 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hwgen needs Python 3.11 or newer; name one with make PYTHON=...")'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@

@@ -4,18 +4,27 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from hwgen import show
-from hwgen.errors import UserError
+from hwgen.errors import ToolError, UserError
 
 __all__ = ["main"]
 
-#: Exit codes: a verification that failed, and a mistake of the user's.
+#: Exit codes: a verification that failed or a tool that broke, a mistake of the user's, Ctrl-C.
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 
 notes = Console(stderr=True, highlight=False)
@@ -29,11 +38,24 @@ class Group(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             for problem in error.problems:
-                notes.print(f"[bold red]error:[/] {show.plain(str(problem))}", soft_wrap=True)
+                _complain(str(problem))
+            ctx.exit(MISTAKE)
+        except ToolError as error:
+            _complain(str(error))
+            ctx.exit(FAILED)
+        except BrokenPipeError:
+            raise  # whoever reads our output has seen enough: click ends in silence
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            _complain(f"{place}{error.strerror or error}")
             ctx.exit(MISTAKE)
         except KeyboardInterrupt:
             notes.print("interrupted; nothing half-made is left behind")
             ctx.exit(INTERRUPTED)
+
+
+def _complain(text: str) -> None:
+    notes.print(f"[bold red]error:[/] {show.plain(text)}", soft_wrap=True)
 
 
 def bits(ctx, param, text: str | None):
@@ -43,12 +65,15 @@ def bits(ctx, param, text: str | None):
     try:
         if "=" not in text:
             return int(text)
-        pairs = (entry.split("=", 1) for entry in text.split(","))
-        return {name.strip(): int(number) for name, number in pairs}
+        pairs = [entry.rsplit("=", 1) for entry in text.split(",")]
+        table = {name.strip(): int(number) for name, number in pairs}
     except ValueError:
         raise click.BadParameter(
             f"{text!r} is neither a number nor a table such as conv1=4,default=8"
         ) from None
+    if len(table) < len(pairs):
+        raise click.BadParameter(f"{text!r} names a layer twice")
+    return table
 
 
 def network_options(command: Callable) -> Callable:
@@ -152,20 +177,22 @@ def boards(as_json):
 
     known = [load_board(name) for name in board_names()]
     if as_json:
-        from dataclasses import asdict
-
         _print_json([asdict(board) for board in known])
     else:
         show.boards(known)
 
 
 @main.command()
-def doctor():
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def doctor(as_json):
     """List every tool that hwgen uses, and how to get what is missing."""
     from hwgen.doctor import examine, healthy
 
     rows = examine()
-    show.tools(rows)
+    if as_json:
+        _print_json([asdict(row) for row in rows])
+    else:
+        show.tools(rows)
     if not healthy(rows):
         sys.exit(FAILED)
 
@@ -175,12 +202,14 @@ def _arguments(options: dict) -> dict:
     from hwgen.compress import Settings
 
     both = options.pop("bits")
-    weights, activations = options.pop("weights"), options.pop("activations")
-    settings = Settings(
-        weights=weights if weights is not None else both if both is not None else 8,
-        activations=activations if activations is not None else both if both is not None else 8,
-        calibration=options.pop("calibration"),
-    )
+    chosen = {name: options.pop(name) for name in ("weights", "activations")}
+    for name, own in chosen.items():
+        if own is None and both is not None:
+            chosen[name] = dict(both) if isinstance(both, dict) else both
+            if name == "weights" and isinstance(both, dict):
+                chosen[name].pop("input", None)  # the network's input has no weights
+    given = {name: value for name, value in chosen.items() if value is not None}
+    settings = Settings(**given, calibration=options.pop("calibration"))
     return {**options, "settings": settings}
 
 
@@ -188,18 +217,24 @@ def _print_json(tree) -> None:
     click.echo(json.dumps(tree, indent=1, default=str))
 
 
+def _progress(*columns, **options) -> Progress:
+    return Progress(*columns, console=notes, disable=not notes.is_terminal, **options)
+
+
 @contextmanager
 def _status() -> Iterator[Callable[[str], None]]:
-    """A line that says what is being done."""
-    with notes.status("starting") as status:
-        yield lambda what: status.update(what)
+    """A line that says what is being done, and the time since the start; only on a terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
+    with _progress(*columns, TimeElapsedColumn(), transient=True) as progress:
+        task = progress.add_task("starting")
+        yield lambda what: progress.update(task, description=what)
 
 
 @contextmanager
 def _bars() -> Iterator[Callable[[str, int, int], None]]:
     """One bar for each thing that is being done, with the time left."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=notes) as progress:
+    with _progress(*columns, TimeRemainingColumn(elapsed_when_finished=True)) as progress:
         tasks: dict[str, int] = {}
 
         def tell(what: str, done: int, of: int) -> None:

@@ -1,9 +1,11 @@
 """The pipeline: one readable function for each command."""
 
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -12,16 +14,16 @@ from hwgen import models
 from hwgen.board import load_board
 from hwgen.compress import Settings, compare, quantize
 from hwgen.emit import check_target, write_build
-from hwgen.errors import Problem, UserError
+from hwgen.errors import Problem, UserError, together
 from hwgen.frontend import accuracy, load_calibration, quantise_input, read
 from hwgen.game import play
 from hwgen.manifest import read_manifest
-from hwgen.model import Model, find
+from hwgen.model import Data, Model, ModelLike, find
 from hwgen.network import Network, StoreError, load_network
 from hwgen.plan import Plan, PlanError, plan, plan_from_json
 from hwgen.plan.pipeline import chain
 from hwgen.report import record
-from hwgen.sim import Result
+from hwgen.sim import Result, build_binary
 from hwgen.sim import simulate as run_simulation
 from hwgen.synth import synthesise
 
@@ -73,10 +75,10 @@ def integers(model: Model, settings: Settings, progress: Progress = silent) -> I
 
 
 def build(
-    model: str | Path | torch.nn.Module | Model,
+    model: ModelLike,
     board: str | Path = "ulx3s",
     out: str | Path | None = None,
-    calibrate: str | Path | None = None,
+    calibrate: Data | None = None,
     settings: Settings | None = None,
     fps: float | None = None,
     force: bool = False,
@@ -86,8 +88,12 @@ def build(
 
     Raises UserError, before anything is written.
     """
-    target = load_board(board)
-    found = find(model, calibrate)
+    target, found, _, _ = together(
+        lambda: load_board(board),
+        lambda: find(model, calibrate),
+        lambda: _check_rate(fps),
+        lambda: check_target(Path(out), force) if out is not None else None,
+    )
     folder = Path(out) if out is not None else Path("build") / found.name
     check_target(folder, force)
     made = integers(found, settings or Settings(), progress)
@@ -96,6 +102,11 @@ def build(
     report = record.fresh(found.name, planned, made.accuracy) | {"largest_lsb": made.distance}
     write_build(folder, found.name, made.network, planned, frames, report, force, progress)
     return report
+
+
+def _check_rate(fps: float | None) -> None:
+    if fps is not None and not (fps > 0 and math.isfinite(fps)):
+        raise UserError(Problem(None, f"{fps:g} frames/s are no rate", "give a number above 0"))
 
 
 def _frames(model: Model, network: Network) -> np.ndarray:
@@ -108,6 +119,9 @@ def _frames(model: Model, network: Network) -> np.ndarray:
 def load_build(folder: str | Path) -> tuple[Network, Plan]:
     """Network and plan of a build directory; UserError if it is none, or is not what was built."""
     folder = Path(folder)
+    if not (folder / "manifest.json").is_file():
+        what = f"{folder} is no build directory" if folder.exists() else f"there is no {folder}"
+        raise UserError(Problem(None, what, "give a folder that hwgen build wrote"))
     try:
         changed = read_manifest(folder).changed(folder)
         if changed:
@@ -117,6 +131,14 @@ def load_build(folder: str | Path) -> tuple[Network, Plan]:
         return network, plan_from_json((folder / "plan.json").read_text(), network)
     except (StoreError, PlanError, ValueError, OSError) as error:
         raise UserError(Problem(None, str(error), "build it anew")) from error
+
+
+def _read_report(folder: Path) -> dict:
+    try:
+        return record.read(folder)
+    except (ValueError, OSError) as error:
+        reason = f"{folder / record.NAME} is missing or damaged: {error}"
+        raise UserError(Problem(None, reason, "build it anew")) from error
 
 
 @dataclass(frozen=True)
@@ -140,20 +162,25 @@ class Simulated:
 def simulate(
     folder: str | Path,
     frames: int | None = None,
-    images: str | Path | None = None,
+    images: Data | None = None,
     stall: float = STALL,
     seed: int = 1,
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> Simulated:
     """Run the Verilog of a build with real frames, back to back, and compare everything.
 
-    ``images`` is an ``.npz`` file of float inputs; by default, those that came with the build.
-    The report of the build is brought up to date. Raises UserError.
+    ``images`` are float inputs, or an ``.npz`` file of them; by default, those that came with the
+    build. The report of the build is brought up to date. Raises UserError, and SimulationError
+    when the simulator is missing or broke.
     """
     folder = Path(folder)
     network, planned = load_build(folder)
+    _read_report(folder)
     given = _given_frames(folder, network, images)
     given = given[: frames or len(given)]
+    progress("Verilator", 0, 1)
+    build_binary(folder)  # both runs find it in the cache
+    progress("Verilator", 1, 1)
     results = []
     for what, rate in (("no stalls", 0.0), ("random stalls", stall)):
         progress(what, 0, len(given))
@@ -189,17 +216,22 @@ def simulate(
     return Simulated(free, stalled, ends == foretold, report)
 
 
-def _given_frames(folder: Path, network: Network, images: str | Path | None) -> np.ndarray:
+def _given_frames(folder: Path, network: Network, images: Data | None) -> np.ndarray:
     if images is not None:
-        return quantise_input(network, load_calibration(images))
-    with np.load(folder / "frames.npz", allow_pickle=False) as stored:
-        return stored["frames"]
+        given = load_calibration(images) if isinstance(images, str | Path) else images
+        return quantise_input(network, given)
+    try:
+        with np.load(folder / "frames.npz", allow_pickle=False) as stored:
+            return stored["frames"]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        reason = f"{folder / 'frames.npz'} is missing or damaged: {error}"
+        raise UserError(Problem(None, reason, "build it anew")) from error
 
 
 def estimate(
-    model: str | Path | torch.nn.Module | Model,
+    model: ModelLike,
     board: str | Path = "ulx3s",
-    calibrate: str | Path | None = None,
+    calibrate: Data | None = None,
     settings: Settings | None = None,
     fps: float | None = None,
     synth: bool = False,
@@ -213,12 +245,14 @@ def estimate(
     folder = Path(model) if isinstance(model, str | Path) else None
     if folder is not None and folder.is_dir():
         _, planned = load_build(folder)
-        report = record.read(folder)
+        report = _read_report(folder)
         if synth:
             report = record.update(folder, _synthesised(folder, planned, progress))
         return report | {"layers": layers(planned)}
-    target = load_board(board)
-    made = integers(found := find(model, calibrate), settings or Settings(), progress)
+    target, found, _ = together(
+        lambda: load_board(board), lambda: find(model, calibrate), lambda: _check_rate(fps)
+    )
+    made = integers(found, settings or Settings(), progress)
     planned = plan(made.network, target, fps, progress)
     report = record.fresh(found.name, planned, made.accuracy)
     if synth:
@@ -244,6 +278,7 @@ def layers(planned: Plan) -> list[dict]:
         rows.append(
             {
                 "name": stage.name,
+                "layer": stage.node,
                 "engine": type(stage.spec).__name__.removesuffix("Spec"),
                 "interval": stage.interval,
                 "latency": alone.latency,

@@ -13,7 +13,7 @@ import numpy as np
 
 from hwgen.schedule import At, Process, Schedule, selected
 
-__all__ = ["Link", "Played", "interval_of", "play"]
+__all__ = ["Link", "Played", "play"]
 
 FOREVER = np.iinfo(np.int64).max
 
@@ -33,12 +33,14 @@ class Link:
 class Played:
     """What a game showed. Cycles count from the first input beat, which is taken in cycle 0.
 
-    ``ends`` holds the cycle of each frame's last output beat; ``deadlock`` says that nothing could
-    move before all frames were out; ``peak`` is, for each link, the most beats that were in it.
+    ``ends`` holds the cycle of each frame's last output beat. ``deadlock``: nothing could move
+    before all frames were out. ``period``: after so many frames everything stood as before, so it
+    goes on like that for ever; 0 if that was not seen. ``peak``: the most beats in each link.
     """
 
     ends: tuple[int, ...]
     deadlock: bool
+    period: int
     peak: tuple[int, ...]
 
     @property
@@ -48,30 +50,26 @@ class Played:
 
     @property
     def interval(self) -> int:
-        """Cycles between the last output beats of the last two frames."""
-        return self.ends[-1] - self.ends[-2]
-
-    @property
-    def steady(self) -> bool:
-        """Whether the last three intervals were the same."""
-        return len(self.ends) > 3 and len(set(np.diff(self.ends[-4:]).tolist())) == 1
+        """Cycles between last output beats: of the last two frames, or, rounded up, the mean over
+        the period."""
+        frames = self.period or 1
+        return -(-(self.ends[-1] - self.ends[-1 - frames]) // frames)
 
 
-def interval_of(schedules: Mapping[str, Schedule], links: Sequence[Link], most: int = 64) -> Played:
-    """Play until three successive intervals are the same, ``most`` frames at the most."""
-    frames = 4
-    while True:
-        played = play(schedules, links, frames)
-        if played.deadlock or played.steady or frames >= most:
-            return played
-        frames *= 2
+def play(
+    schedules: Mapping[str, Schedule],
+    links: Sequence[Link],
+    frames: int,
+    until_steady: bool = False,
+) -> Played:
+    """Play ``frames`` frames back to back through the engines of ``schedules``.
 
-
-def play(schedules: Mapping[str, Schedule], links: Sequence[Link], frames: int) -> Played:
-    """Play ``frames`` frames back to back through the engines of ``schedules``."""
+    With ``until_steady`` the game ends with the first frame after which everything stands as it
+    stood after an earlier one: every queue, ring and counter.
+    """
     board = _Board(schedules, links)
-    ends, dead, peak = _play(frames, *board.arrays)
-    return Played(tuple(int(end) for end in ends), bool(dead), tuple(int(n) for n in peak))
+    ends, dead, period, peak = _play(frames, until_steady, *board.arrays)
+    return Played(tuple(ends.tolist()), bool(dead), int(period), tuple(peak.tolist()))
 
 
 class _Board:
@@ -159,12 +157,13 @@ def _quiet_depth(process: Process) -> int:
     if process.write:
         return len(process.loops)
     quiet = process.read.depth if process.read else 0
-    for use in (*process.takes, *process.puts):
+    selections = [take.at for take in process.takes] + [put.at for put in process.puts]
+    for at in selections:
         inner = len(process.loops)
         kinds = set()
         while inner > 0:
             trip = process.loops[inner - 1]
-            chosen = list(use.at.get(inner - 1, range(trip)))
+            chosen = list(at.get(inner - 1, range(trip)))
             if trip > 1:
                 kinds.add("first" if chosen == [0] else "last" if chosen == [trip - 1] else "no")
             if "no" in kinds or len(kinds) > 1:
@@ -184,7 +183,42 @@ def _active(table, use, index):
 
 
 @numba.njit(cache=True)
-def _play(frames, trips, quiet, ring, window, release, capacity, uses, table, room, supply, drain):
+def _state(now, index, wake, level, taken, supply, arrive, head, held):
+    """A hash of all that decides what happens from ``now`` on."""
+    value = np.uint64(14695981039346656037)  # FNV-1a, on words instead of bytes
+    prime = np.uint64(1099511628211)
+    for p in range(index.shape[0]):
+        for d in range(index.shape[1]):
+            value = (value ^ np.uint64(index[p, d])) * prime
+        value = (value ^ np.uint64(max(0, wake[p] - now))) * prime
+    for r in range(len(level)):
+        value = (value ^ np.uint64(level[r])) * prime
+    for link in range(len(held)):
+        if supply[link] > 0:
+            value = (value ^ np.uint64(taken[link] % supply[link])) * prime
+        value = (value ^ np.uint64(held[link])) * prime
+        for n in range(held[link]):
+            due = arrive[link, (head[link] + n) % arrive.shape[1]] - now
+            value = (value ^ np.uint64(max(0, due))) * prime
+    return value
+
+
+@numba.njit(cache=True)
+def _play(
+    frames,
+    until_steady,
+    trips,
+    quiet,
+    ring,
+    window,
+    release,
+    capacity,
+    uses,
+    table,
+    room,
+    supply,
+    drain,
+):
     processes, depth = trips.shape
     links = len(room)
     index = np.zeros((processes, depth), np.int64)
@@ -204,6 +238,7 @@ def _play(frames, trips, quiet, ring, window, release, capacity, uses, table, ro
     for use in range(len(uses)):
         first_use[uses[use, 0] + 1] += 1
     first_use = np.cumsum(first_use)
+    states = np.zeros(frames, np.uint64)
     missing = frames * np.sum(drain > 0)
     began = -1
     now = 0
@@ -211,6 +246,7 @@ def _play(frames, trips, quiet, ring, window, release, capacity, uses, table, ro
         # Every decision is made on the registers as they stand at the beginning of the cycle.
         soon = FOREVER
         moved = False
+        ended = -1
         for p in range(processes):
             going[p] = False
             if wake[p] > now:
@@ -277,13 +313,14 @@ def _play(frames, trips, quiet, ring, window, release, capacity, uses, table, ro
                         began = now
                 else:
                     held[link] -= 1
-                    head[link] = (head[link] + 1) % room[link]
+                    head[link] = (head[link] + 1) % arrive.shape[1]
                 if drain[link] > 0 and taken[link] % drain[link] == 0:
                     frame = taken[link] // drain[link] - 1
                     ends[frame] = max(ends[frame], now - began)
                     missing -= 1
+                    ended = frame
             if pushed[link] >= 0:
-                arrive[link, (head[link] + held[link]) % room[link]] = pushed[link]
+                arrive[link, (head[link] + held[link]) % arrive.shape[1]] = pushed[link]
                 held[link] += 1
                 peak[link] = max(peak[link], held[link])
             if held[link] > 0 and arrive[link, head[link]] > now:
@@ -296,5 +333,10 @@ def _play(frames, trips, quiet, ring, window, release, capacity, uses, table, ro
         elif soon < FOREVER:
             now = soon
         else:
-            return ends, True, peak
-    return ends, False, peak
+            return ends, True, 0, peak
+        if until_steady and ended >= 0:
+            states[ended] = _state(now, index, wake, level, taken, supply, arrive, head, held)
+            for earlier in range(ended - 1, -1, -1):
+                if states[earlier] == states[ended]:
+                    return ends[: ended + 1], False, ended - earlier, peak
+    return ends, False, 0, peak

@@ -2,17 +2,23 @@
 
 import difflib
 import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
+from torch.export import ExportedProgram
 
 from hwgen import models
 from hwgen.errors import Problem, UserError
 from hwgen.frontend import Source, load_calibration
 
-__all__ = ["Model", "find"]
+__all__ = ["Data", "Model", "ModelLike", "find"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,18 +35,25 @@ class Model:
     test: tuple[np.ndarray, np.ndarray] | None = None
 
 
-def find(
-    model: "str | Path | torch.nn.Module | Model", calibrate: Path | str | None = None
-) -> Model:
-    """The model of this name, file or function; ``calibrate`` is an ``.npz`` file of inputs.
+#: What stands for a model: MODEL of the command line, or the network itself.
+ModelLike = str | Path | torch.nn.Module | ExportedProgram | Model
+
+#: Inputs: float (N, C, H, W) or (N, F), or the ``.npz`` file that holds them.
+Data = str | Path | np.ndarray | torch.Tensor
+
+
+def find(model: ModelLike, calibrate: Data | None = None) -> Model:
+    """The model of this name, file or function; ``calibrate`` are real inputs.
 
     A function takes no arguments, and returns a module, or a module and calibration inputs.
     Raises UserError.
     """
     if isinstance(model, Model):
         return model
-    data = load_calibration(calibrate) if calibrate else None
-    if isinstance(model, torch.nn.Module):
+    data = load_calibration(calibrate) if isinstance(calibrate, str | Path) else calibrate
+    if isinstance(data, torch.Tensor):
+        data = data.detach().cpu().numpy()
+    if isinstance(model, torch.nn.Module | ExportedProgram):
         return Model(type(model).__name__, model, _needed(data))
     text = str(model)
     path, _, function = text.rpartition(":")
@@ -53,17 +66,25 @@ def find(
             (reference.test_images, reference.test_labels),
         )
     if text.endswith(".pt2"):
+        if not Path(text).is_file():
+            raise UserError(Problem(None, f"there is no file {text}", "check the path"))
         return Model(Path(text).stem, Path(text), _needed(data))
-    if path.endswith(".py"):
+    if path.endswith(".py") and function:
         return _from_function(Path(path), function, data)
+    raise UserError(_unknown(text))
+
+
+def _unknown(text: str) -> Problem:
+    if text.rstrip(":").endswith(".py"):
+        reason = f"{text} does not say which function makes the network"
+        return Problem(None, reason, f"give {text.rstrip(':')}:function")
+    reason = f"there is no network {text!r}"
+    if text.endswith((".pt", ".pth")):
+        remedy = "weights alone are no network: give a .pt2 file of torch.export.save, or "
+        return Problem(None, reason, remedy + "file.py:function")
     near = difflib.get_close_matches(text, models.names()) or models.names()
-    raise UserError(
-        Problem(
-            None,
-            f"there is no network {text!r}",
-            f"give a reference network ({', '.join(near)}), a .pt2 file, or file.py:function",
-        )
-    )
+    remedy = f"give a reference network ({', '.join(near)}), a .pt2 file, or file.py:function"
+    return Problem(None, reason, remedy)
 
 
 def _needed(data: np.ndarray | None) -> np.ndarray:
@@ -77,21 +98,63 @@ def _needed(data: np.ndarray | None) -> np.ndarray:
 
 
 def _from_function(path: Path, function: str, data: np.ndarray | None) -> Model:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise UserError(Problem(None, f"{path} is no file", "check the path"))
-    module = importlib.util.module_from_spec(spec)
+    if not path.is_file():
+        raise UserError(Problem(None, f"there is no file {path}", "check the path"))
     try:
-        spec.loader.exec_module(module)
-        made = getattr(module, function)()
-    except Exception as error:
+        with _module(path) as module:
+            make = getattr(module, function, None)
+            if not callable(make):
+                raise UserError(_no_function(path, module, function))
+            made = make()
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
         # Whatever the user's own file raises ends here, so no narrower class will do.
-        reason = f"{path}:{function} failed: {type(error).__name__}: {error}"
+        first = (str(error).strip() or "no message").splitlines()[0]
+        reason = f"{path}:{function} failed: {type(error).__name__}: {first}"
         raise UserError(Problem(None, reason, "correct the file")) from error
     network, own = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(network, torch.nn.Module):
-        reason = f"{path}:{function} returned {type(network).__name__}"
-        raise UserError(Problem(None, reason, "return a torch.nn.Module, or one and its inputs"))
+        reason = f"{path}:{function} returned {_described(made)}"
+        remedy = "return a torch.nn.Module, or a pair of one and its calibration inputs"
+        raise UserError(Problem(None, reason, remedy))
     if data is None and own is not None:
-        data = own.detach().numpy() if isinstance(own, torch.Tensor) else np.asarray(own)
+        if not isinstance(own, torch.Tensor | np.ndarray):
+            reason = f"{path}:{function} returned {_described(own)} as calibration inputs"
+            raise UserError(Problem(None, reason, "return a tensor or a NumPy array"))
+        data = own.detach().cpu().numpy() if isinstance(own, torch.Tensor) else own
     return Model(function, network, _needed(data))
+
+
+def _described(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"a tuple ({', '.join(type(item).__name__ for item in value)})"
+    return type(value).__name__
+
+
+def _no_function(path: Path, module: ModuleType, function: str) -> Problem:
+    own = [
+        name
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", None) == module.__name__
+    ]
+    near = difflib.get_close_matches(function, own) or own
+    remedy = f"it has {', '.join(near)}" if near else "define one that returns a torch.nn.Module"
+    return Problem(None, f"{path} has no function {function!r}", remedy)
+
+
+@contextmanager
+def _module(path: Path) -> Iterator[Any]:
+    """The user's file, run; what lies beside it can be imported, as if Python had started it."""
+    name = f"_hwgen_model_{path.stem}"  # hides no module of that name
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None, "the name ends in .py"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up there
+    sys.path.insert(0, str(path.absolute().parent))
+    try:
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        with suppress(ValueError):  # the file may have changed it
+            sys.path.remove(str(path.absolute().parent))

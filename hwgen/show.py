@@ -1,5 +1,6 @@
 """Reports for people: tables on the terminal."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,12 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hwgen.board import Board, load_board
-from hwgen.cost import Area
+from hwgen.board import Board
 
 __all__ = ["boards", "built", "estimated", "plain", "simulated", "tools"]
 
 out = Console(highlight=False)
+if not out.is_terminal and "COLUMNS" not in os.environ:
+    out.width = 120  # a file or a pipe has no width of its own, and names should stay whole
 
 RESOURCES = ("lut", "ff", "dsp", "bram")
 
@@ -44,10 +46,12 @@ def simulated(result, folder: Path) -> None:
     cycles = result.report["cycles"]
     for name in ("interval", "latency"):
         pair = cycles[name]
-        out.print(f"{name}: {pair['simulated']} cycles simulated, {pair['estimated']} estimated")
+        seen = "not seen" if pair["simulated"] is None else f"{pair['simulated']:,} simulated"
+        out.print(f"{name}: {seen}, {pair['estimated']:,} cycles estimated")
     if result.free.bit_exact:
         verdict = "in the cycle foretold" if result.cycles_exact else "NOT in the cycle foretold"
-        out.print(f"every one of {result.free.frames} frames ended {verdict}")
+        count = result.free.frames
+        out.print(f"{'the frame' if count == 1 else f'all {count} frames'} ended {verdict}")
 
 
 def estimated(report: dict) -> None:
@@ -55,16 +59,19 @@ def estimated(report: dict) -> None:
     made = table("layer", "engine", "interval", "latency", "mult.", "LUT", "FF", "DSP", "BRAM")
     for row in report["layers"]:
         numbers = [row[key] for key in ("interval", "latency", "multipliers", *RESOURCES)]
-        made.add_row(plain(row["name"]), row["engine"], *(f"{number:,}" for number in numbers))
+        made.add_row(
+            plain(row["layer"] or row["name"]),
+            row["engine"],
+            *(f"{number:,}" for number in numbers),
+        )
     out.print(made)
     out.print()
     _summary(report)
 
 
 def _summary(report: dict) -> None:
-    board = load_board(report["board"])
     throughput, cycles = report["throughput"], report["cycles"]
-    out.print(f"[bold]{plain(report['design'])}[/] on {plain(board.title)}")
+    out.print(f"[bold]{plain(report['design'])}[/] on {plain(report['board_title'])}")
     accuracy = report["accuracy"]
     if accuracy["images"]:
         out.print(
@@ -87,26 +94,25 @@ def _summary(report: dict) -> None:
     )
     fifos = ", ".join(f"{name} {depth}" for name, depth in report["fifos"].items())
     out.print(f"FIFOs        {fifos or 'none needed'}\n")
-    _area(report["area"], board)
+    _area(report["area"])
+    out.print("fits" if report["fits"] else "[bold red]does not fit[/]")
 
 
-def _area(area: dict, board: Board) -> None:
-    found = Area(**area["estimated"])
-    share = found.share(board)
+def _area(area: dict) -> None:
     measured = area["synthesized"]
     columns = ["resource", "estimated", "of", "share"]
     if measured["lut"] is not None:
         columns += ["synthesised", "error"]
     made = table(*columns)
     for name in RESOURCES:
-        used, there = getattr(found, name), getattr(board, name)
-        row = [name.upper(), f"{used:,}", f"{there:,}", f"{100 * share[name]:.1f} %"]
+        used, there = area["estimated"][name], area["available"][name]
+        share = f"{100 * used / there:.1f} %" if there else "-"
+        row = [name.upper(), f"{used:,}", f"{there:,}", share]
         if measured["lut"] is not None:
             real = measured[name]
             row += [f"{real:,}", f"{100 * (used - real) / real:+.1f} %" if real else "-"]
         made.add_row(*row)
     out.print(made)
-    out.print("fits" if found.fits(board) else "[bold red]does not fit[/]")
 
 
 def boards(known: Sequence[Board]) -> None:

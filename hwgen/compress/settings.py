@@ -28,7 +28,7 @@ class Settings:
     weights: Bits = 8
     activations: Bits = 8
     output_bits: int = 16
-    calibration: Calibration = "percentile"
+    calibration: Calibration = "mse"
 
     def __post_init__(self):
         refuse(self._nonsense())

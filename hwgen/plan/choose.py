@@ -77,13 +77,13 @@ def choose(
     first: dict[tuple[int, int, int], int] = {}
     for number, (a, b) in enumerate(edges):
         for end, op in enumerate((a, b)):
-            for candidate in range(start[op], start[op + 1]):
-                rows[len(equal), candidate] = -1
-                first[number, end, candidate] = len(equal)
+            for column in range(start[op], start[op + 1]):
+                rows[len(equal), column] = -1
+                first[number, end, column] = len(equal)
                 equal.append(0)
-    for n, (number, before, after) in enumerate(pairs):
-        rows[first[number, 0, before], singles + n] = 1
-        rows[first[number, 1, after], singles + n] = 1
+    for n, (number, source, target) in enumerate(pairs):
+        rows[first[number, 0, source], singles + n] = 1
+        rows[first[number, 1, target], singles + n] = 1
     limits = np.array([[getattr(used, name) for used in areas] for name in RESOURCES], float)
     result = milp(
         c=np.array(costs),

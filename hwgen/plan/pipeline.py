@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from hwgen.cost import Area
-from hwgen.game import Link, Played, interval_of
+from hwgen.game import Link, Played, play
 from hwgen.rtl_templates import ConvertSpec, FifoSpec, Spec
 
 __all__ = ["Stage", "chain", "needed_depths", "play_stages", "with_fifos"]
@@ -34,9 +34,10 @@ def chain(stages: Sequence[Stage]) -> list[Link]:
     return [Link(None, (names[0], "i")), *inner, Link((names[-1], "o"), None)]
 
 
-def play_stages(stages: Sequence[Stage]) -> Played:
+def play_stages(stages: Sequence[Stage], frames: int, until_steady: bool = False) -> Played:
     """The token game over ``stages``."""
-    return interval_of({stage.name: stage.spec.schedule() for stage in stages}, chain(stages))
+    schedules = {stage.name: stage.spec.schedule() for stage in stages}
+    return play(schedules, chain(stages), frames, until_steady)
 
 
 def converted(engines: Sequence[Stage]) -> list[Stage]:
@@ -68,33 +69,46 @@ def with_fifos(stages: Sequence[Stage], depths: Sequence[int], interval: int) ->
     return result
 
 
-def needed_depths(stages: Sequence[Stage]) -> tuple[list[int], int]:
-    """Depth of the FIFO before each stage, and the interval that they reach.
+def needed_depths(stages: Sequence[Stage], frames: int) -> list[int]:
+    """Depth of the FIFO before each stage; 0 is none.
 
-    No FIFO can lose a beat without lengthening the interval: less room never shortens one, so each
-    depth, made as small as possible while the later ones are still large, stays the smallest.
+    No FIFO can lose a beat without lengthening the interval that is seen over ``frames`` frames, or
+    deadlocking. Less room never shortens an interval, so a depth that was made as small as it gets
+    while later ones were still large stays the smallest.
     """
-    depths = [0] * len(stages)
 
     def interval(depths: Sequence[int]) -> int | None:
-        played = play_stages(with_fifos(stages, depths, 0))
+        played = play_stages(with_fifos(stages, depths, 0), frames)
         return None if played.deadlock else played.interval
 
-    plain = interval(depths)
+    none = [0] * len(stages)
+    plain = interval(none)
     if plain is not None and plain <= max(stage.interval for stage in stages):
-        return depths, plain
-    depths = [0, *(stage.spec.inputs[0].count for stage in stages[1:])]
-    best = interval(depths)
-    assert best is not None, "a chain of engines with a frame between any two cannot deadlock"
+        return none
+    roomy = [0, *(stage.spec.inputs[0].count for stage in stages[1:])]
+    played = play_stages(with_fifos(stages, roomy, 0), frames)
+    best = played.interval
     if plain == best:
-        return [0] * len(stages), best
+        return none
+    # What was never in a FIFO needs no room there, so nothing changes with these depths.
+    held = {
+        link.target[0]: peak
+        for link, peak in zip(
+            chain(with_fifos(stages, roomy, 0))[1:-1], played.peak[1:-1], strict=True
+        )
+        if link.target
+    }
+    depths = [0, *(held[stage.name] for stage in stages[1:])]
+    without = [depth if depth > 1 else 0 for depth in depths]
+    if interval(without) == best:
+        depths = without
     for n in range(1, len(stages)):
         low, high = -1, depths[n]
         while high - low > 1:
-            depths[n] = (low + high) // 2
+            depths[n] = low + 1 if low < 0 else (low + high) // 2
             if interval(depths) == best:
                 high = depths[n]
             else:
                 low = depths[n]
         depths[n] = high
-    return depths, best
+    return depths

@@ -18,6 +18,9 @@ __all__ = ["plan"]
 #: Part of a board's LUTs that a plan may use: routers seldom succeed far above it.
 USABLE_LUTS = 0.85
 
+#: Frames played at first, and at the most, to see how a pipeline goes on.
+FRAMES, MOST_FRAMES = 4, 256
+
 
 def plan(
     network: Network,
@@ -140,11 +143,17 @@ def _assemble(
         Stage(identifier(node.name), pick.spec, node.name, _reason(pick, some, limit))
         for node, pick, some in zip(nodes, chosen, options, strict=True)
     ]
-    stages = converted(engines)
-    depths, interval = needed_depths(stages)
-    stages = with_fifos(stages, depths, interval)
+    bare = converted(engines)
+    frames = FRAMES
+    while True:
+        depths = needed_depths(bare, frames)
+        seen = play_stages(with_fifos(bare, depths, 0), frames).interval
+        played = play_stages(with_fifos(bare, depths, 0), MOST_FRAMES, until_steady=True)
+        if played.interval == seen or frames >= MOST_FRAMES:
+            break
+        frames *= 2  # the beginning told too little of how it goes on
+    stages = with_fifos(bare, depths, played.interval)
     stages = [replace(s, area=area(s.spec.primitives(), board.family)) for s in stages]
-    played = play_stages(stages)
     return Plan(
         board=board,
         fps_asked=fps,

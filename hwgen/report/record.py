@@ -16,6 +16,10 @@ __all__ = ["fresh", "merged", "read", "update", "write"]
 
 NAME = "report.json"
 
+#: Tables that every report has.
+KEYS = {"accuracy", "area", "board_title", "cycles", "design", "fifos", "multipliers"}
+KEYS |= {"throughput", "utilisation"}
+
 
 def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> dict:
     """The report of a plan that nothing has been measured of yet.
@@ -25,6 +29,7 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
     return {
         "design": name,
         "board": plan.board.name,
+        "board_title": plan.board.title,
         "bit_exact": None,
         "frames": None,
         "accuracy": {key: accuracy.get(key) for key in ("float", "integer", "images")},
@@ -32,7 +37,12 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
             "interval": {"estimated": plan.interval, "simulated": None},
             "latency": {"estimated": plan.latency, "simulated": None},
         },
-        "area": {"estimated": asdict(plan.area), "synthesized": dict.fromkeys(asdict(Area()))},
+        "area": {
+            "estimated": asdict(plan.area),
+            "synthesized": dict.fromkeys(asdict(Area())),
+            "available": {name: getattr(plan.board, name) for name in asdict(Area())},
+        },
+        "fits": plan.area.fits(plan.board),
         "throughput": {
             "clock_mhz": plan.board.clock_mhz,
             "clock_source": "assumed",
@@ -46,15 +56,21 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
 
 
 def read(folder: Path) -> dict:
-    """The report of a build directory."""
-    return json.loads((folder / NAME).read_text())
+    """The report of a build directory; OSError or ValueError if it is missing or damaged."""
+    report = json.loads((folder / NAME).read_text())
+    if not isinstance(report, dict) or not report.keys() >= KEYS:
+        raise ValueError("not a report of hwgen")
+    return report
 
 
 def write(folder: Path, report: Mapping) -> None:
     """Write the report of a build directory, whole or not at all."""
     partial = folder / f".{NAME}"
-    partial.write_text(json.dumps(report, indent=1) + "\n")
-    os.replace(partial, folder / NAME)
+    try:
+        partial.write_text(json.dumps(report, indent=1) + "\n")
+        os.replace(partial, folder / NAME)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def update(folder: Path, changes: Mapping) -> dict:

@@ -19,6 +19,17 @@ DEVICE = re.compile(r"LFE5U-(\d+)F-([678])BG(\d+)")
 
 
 @dataclass(frozen=True)
+class Critical:
+    """The path that limits the clock: cells where it begins and ends, and where its time goes, in
+    ns. What a register needs at either end counts as logic."""
+
+    source: str
+    sink: str
+    logic_ns: float
+    routing_ns: float
+
+
+@dataclass(frozen=True)
 class Routed:
     """A placed and routed design.
 
@@ -33,6 +44,7 @@ class Routed:
     used: dict[str, int]
     pins: bool
     seed: int
+    critical: Critical
 
 
 def route_ecp5(
@@ -65,11 +77,29 @@ def route_ecp5(
         ]
         tools.run(command, folder, progress)
         report = json.loads((folder / "report.json").read_text())
-    clocks = [clock["achieved"] for clock in report["fmax"].values()]
-    if not clocks:
+    if not report["fmax"]:
         raise ValueError(f"{top} has no path between flip-flops, so no clock to measure")
+    name, clock = min(report["fmax"].items(), key=lambda item: item[1]["achieved"])
     used = {name: site["used"] for name, site in report["utilization"].items() if site["used"]}
-    return Routed(min(clocks), area, used, pins, seed)
+    return Routed(clock["achieved"], area, used, pins, seed, _critical(report, name))
+
+
+def _critical(report: dict, clock: str) -> Critical:
+    """The critical path among flip-flops of ``clock``."""
+    edges = {f"posedge {clock}", f"negedge {clock}"}
+    path = next(
+        found["path"]
+        for found in report["critical_paths"]
+        if found["from"] in edges and found["to"] in edges
+    )
+    routing = sum(step["delay"] for step in path if step["type"] == "routing")
+    everything = sum(step["delay"] for step in path)
+    return Critical(
+        path[0]["from"]["cell"],
+        path[-1]["to"]["cell"],
+        round(everything - routing, 2),
+        round(routing, 2),
+    )
 
 
 def _port_bits(path: Path, top: str) -> int:

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from hwgen.errors import Problem, UserError
+from hwgen.errors import Problem, ToolError, UserError
 
 __all__ = ["Progress", "ToolError", "nextpnr_ecp5", "run", "yosys"]
 
@@ -31,10 +31,6 @@ STEPS = re.compile(
 
 #: Lines of a tool's output that an error shows.
 TAIL = 15
-
-
-class ToolError(Exception):
-    """A tool failed; the text holds the end of what it said."""
 
 
 def run(command: list[str], folder: Path, progress: Progress | None = None) -> None:

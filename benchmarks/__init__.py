@@ -1,0 +1,1 @@
+"""What hwgen makes of real networks, measured; results go to ``docs/benchmarks/``."""

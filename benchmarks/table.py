@@ -1,0 +1,142 @@
+"""``main.json`` as a page for people."""
+
+from collections.abc import Callable, Mapping
+
+__all__ = ["markdown"]
+
+RESOURCES = ("lut", "ff", "dsp", "bram")
+
+#: Stages whose estimate is further off than this, and not merely by some LUTs, are marked.
+FAR, SLIGHT = 0.15, 60
+
+
+def markdown(found: Mapping) -> str:
+    """Tables of everything that was measured."""
+    boards = found["boards"]
+    lines = [
+        f"# {found['network']}, {found['bits']} bits",
+        "",
+        f"Written by `{found['command']}` from `main.json`, which it also wrote. Measured on "
+        f"{found['machine']['cores']} cores ({found['machine']['processor']}), Python "
+        f"{found['machine']['python']}, "
+        + ", ".join(f"{name} {text}" for name, text in _tools(found["tools"]).items())
+        + ".",
+        "",
+        "| | " + " | ".join(board["title"] for board in boards.values()) + " |",
+        "|---|" + "---:|" * len(boards),
+    ]
+    for title, text in ROWS.items():
+        lines.append(f"| {title} | " + " | ".join(text(board) for board in boards.values()) + " |")
+    lines += [
+        "",
+        "Seconds to build the simulator: from nothing, Verilator's own library included. Frames "
+        "simulated a second: without stalls, every layer's stream compared with the golden model. "
+        "A clock that is assumed was not checked by any tool.",
+    ]
+    for board in boards.values():
+        lines += ["", f"## {board['title']}, stage by stage", "", *_stages(board)]
+        if routed := board["clock"]["routed"]:
+            lines += ["", *_critical(routed)]
+    return "\n".join(lines) + "\n"
+
+
+def _tools(versions: Mapping[str, str]) -> dict[str, str]:
+    wanted = {"verilator": "Verilator", "yosys": "Yosys", "nextpnr-ecp5": "nextpnr"}
+    return {title: _number(versions[name]) for name, title in wanted.items()}
+
+
+def _number(text: str) -> str:
+    """The version in what a tool says of itself: the first word with a digit."""
+    words = [word.strip('"()') for word in text.split()]
+    return next((word for word in words if any(c.isdigit() for c in word)), text)
+
+
+def _cycles(board: Mapping, key: str) -> str:
+    pair = board["cycles"][key]
+    if pair["simulated"] == pair["estimated"]:
+        return f"{pair['simulated']:,} (as estimated)"
+    return f"{pair['simulated']:,} (estimated: {pair['estimated']:,})"
+
+
+def _area(name: str) -> Callable[[Mapping], str]:
+    def text(board: Mapping) -> str:
+        area = board["area"]
+        estimated, real = area["estimated"][name], area["synthesised"][name]
+        share = 100 * real / area["board"][name]
+        return f"{estimated:,} / {real:,} ({_error(estimated, real)}), {share:.1f} % of the board"
+
+    return text
+
+
+def _error(estimated: int, real: int) -> str:
+    return f"{100 * (estimated / real - 1):+.1f} %" if real else f"{estimated - real:+d}"
+
+
+def _clock(board: Mapping) -> str:
+    clock = board["clock"]
+    routed = f"{clock['routed']['clock_mhz']:g} MHz" if clock["routed"] else "not routed"
+    return f"{clock['assumed_mhz']:g} MHz / {routed}"
+
+
+def _seconds(*names: str) -> Callable[[Mapping], str]:
+    def text(board: Mapping) -> str:
+        values = [board["seconds"][name] for name in names]
+        return " / ".join("–" if value is None else f"{value:g}" for value in values)
+
+    return text
+
+
+ROWS: dict[str, Callable[[Mapping], str]] = {
+    "bit-exact, every layer, with and without stalls": lambda b: "yes" if b["bit_exact"] else "NO",
+    "interval, cycles simulated": lambda b: _cycles(b, "interval"),
+    "latency, cycles simulated": lambda b: _cycles(b, "latency"),
+    "every frame ends in the cycle foretold": (
+        lambda b: "yes" if b["every_frame_on_time"] else "NO"
+    ),
+    "multipliers for multiply-adds / to requantise": (
+        lambda b: f"{b['multipliers']['mac']:,} / {b['multipliers']['requantise']:,}"
+    ),
+    "utilisation of multipliers": lambda b: f"{100 * b['utilisation']:.1f} %",
+    **{f"{name.upper()} estimated / Yosys": _area(name) for name in RESOURCES},
+    "clock assumed / routed": _clock,
+    "frames a second": lambda b: (
+        f"{b['frames_per_second']:,.0f} at {b['clock']['used_mhz']:g} MHz ({b['clock']['source']})"
+    ),
+    "accuracy float / integer": lambda b: (
+        f"{b['accuracy']['float']:.2f} % / {b['accuracy']['integer']:.2f} % "
+        f"on {b['accuracy']['images']:,} images"
+    ),
+    "seconds to plan / to emit": _seconds("plan", "emit"),
+    "seconds to build the simulator": _seconds("simulator"),
+    "seconds to synthesise / with routing": _seconds("synthesise", "route"),
+    "frames simulated a second": lambda b: f"{b['simulation']['frames_per_second']:,.0f}",
+    "cycles simulated a second": lambda b: f"{b['simulation']['cycles_per_second']:,}",
+}
+
+
+def _stages(board: Mapping) -> list[str]:
+    lines = [
+        "Each stage by itself, estimated / Yosys; bold where the estimate is off by more than "
+        f"{100 * FAR:.0f} % and {SLIGHT}.",
+        "",
+        "| stage | " + " | ".join(name.upper() for name in RESOURCES) + " |",
+        "|---|" + "---:|" * len(RESOURCES),
+    ]
+    for name, areas in board["stages"].items():
+        cells = []
+        for resource in RESOURCES:
+            estimated, real = areas["estimated"][resource], areas["synthesised"][resource]
+            off = abs(estimated - real)
+            far = off > FAR * real and off > (SLIGHT if resource in ("lut", "ff") else 0)
+            text = f"{estimated:,} / {real:,}"
+            cells.append(f"**{text}**" if far else text)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _critical(routed: Mapping) -> list[str]:
+    path = routed["critical"]
+    return [
+        f"nextpnr's critical path: {path['logic_ns']:g} ns of logic and {path['routing_ns']:g} ns "
+        f"of wires, from `{path['source']}` to `{path['sink']}`.",
+    ]

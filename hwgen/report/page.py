@@ -1,0 +1,273 @@
+"""``BUILD/report.html``: what a design is and what is known of it, on one page.
+
+The page holds everything that it shows: it can be mailed, or opened without a network.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from hwgen.beats import Beats
+from hwgen.network import Network, load_network
+from hwgen.plan import Plan, plan_from_json
+from hwgen.report import plots, record
+from hwgen.rtl_templates import FifoSpec
+
+__all__ = ["write_page"]
+
+NAME = "report.html"
+
+RESOURCES = plots.RESOURCES
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A tile: what was asked, the answer, and where the answer comes from.
+
+    ``state`` is "good", "bad" or "open" (not yet measured, or nothing to judge).
+    """
+
+    title: str
+    value: str
+    source: str
+    state: str = "open"
+
+
+def write_page(build: Path) -> Path:
+    """Write ``report.html`` into build directory ``build``, from its plan and its report as it
+    stands, and return its path. What was not measured yet is named as such.
+
+    ValueError if ``build`` is no build directory.
+    """
+    build = Path(build)
+    network = load_network(build)
+    plan = plan_from_json((build / "plan.json").read_text(), network)
+    report = record.read(build)
+    page = build / NAME
+    partial = build / f".{NAME}"
+    partial.write_text(_render(network, plan, report), encoding="utf-8")
+    os.replace(partial, page)
+    return page
+
+
+def _render(network: Network, plan: Plan, report: Mapping) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = lambda value: f"{value:,}"
+    first, last = plan.stages[0].spec.inputs[0], plan.stages[-1].spec.outputs[0]
+    return environment.get_template("page.html.jinja").render(
+        design=report["design"],
+        board=plan.board,
+        facts=_facts(network, plan),
+        verdicts=_verdicts(plan, report),
+        network_input=_map(first),
+        network_output=_map(last),
+        boxes=_boxes(plan),
+        last=_wire(last),
+        rows=_rows(plan),
+        resources=RESOURCES.values(),
+        built=sum(plan.multipliers(role) for role in ("mac", "requantise")),
+        area=_area(plan, report),
+        cycles_note=_cycles_note(report),
+        interval_plot=Markup(plots.intervals(plan)),
+        area_plot=Markup(plots.area(plan, plan.board)),
+        plan=plan,
+    )
+
+
+def _facts(network: Network, plan: Plan) -> list[tuple[str, str]]:
+    """What the design is."""
+    weights = [node.op.weights for node in network if hasattr(node.op, "weights")]
+    first, last = plan.stages[0].spec.inputs[0], plan.stages[-1].spec.outputs[0]
+    asked = f"{plan.fps_asked:,g} frames/s" if plan.fps_asked else "the fastest plan that fits"
+    return [
+        ("Layers", f"{sum(stage.node is not None for stage in plan.stages)} in hardware"),
+        ("Weights", f"{sum(w.size for w in weights):,}"),
+        ("Work", f"{plan.multiply_adds:,} multiply-adds a frame"),
+        ("Input", _values(first)),
+        ("Output", _values(last)),
+        ("Asked for", asked),
+        ("Device", plan.board.device),
+    ]
+
+
+def _values(beats: Beats) -> str:
+    kind = beats.type
+    shape, sign = " × ".join(map(str, kind.shape)), "signed" if kind.signed else "unsigned"
+    plural = "s" if beats.values > 1 else ""
+    return f"{shape}, {kind.bits} bits {sign}, {_lanes(beats)} value{plural} a beat"
+
+
+def _lanes(beats: Beats) -> str:
+    return f"{beats.pixels} × {beats.lanes}" if beats.pixels > 1 else f"{beats.lanes}"
+
+
+def _verdicts(plan: Plan, report: Mapping) -> list[Verdict]:
+    throughput, accuracy = report["throughput"], report["accuracy"]
+    multipliers = report["multipliers"]
+    found = [
+        _bit_exact(report),
+        *(_cycles(report["cycles"][key], title) for key, title in CYCLES.items()),
+        Verdict(
+            "Throughput",
+            f"{throughput['frames_per_second']:,.0f} frames/s",
+            f"at {throughput['clock_mhz']:g} MHz ({throughput['clock_source']})",
+        ),
+        Verdict(
+            "Multipliers busy",
+            f"{100 * report['utilisation']['multipliers']:.1f} %",
+            f"of {multipliers['mac']:,} for multiply-adds; {multipliers['requantise']:,} more "
+            "requantise",
+        ),
+    ]
+    if accuracy["images"]:
+        found.append(
+            Verdict(
+                "Accuracy",
+                f"{accuracy['integer']:.2f} %",
+                f"as integers, on {accuracy['images']:,} images; {accuracy['float']:.2f} % in "
+                "float",
+            )
+        )
+    fits = plan.area.fits(plan.board)
+    most = max(plan.area.share(plan.board).items(), key=lambda item: item[1])
+    found.append(
+        Verdict(
+            "Board",
+            "fits" if fits else "does not fit",
+            f"by the estimate; {RESOURCES[most[0]]} is the scarcest, {100 * most[1]:.0f} % used",
+            "good" if fits else "bad",
+        )
+    )
+    return found
+
+
+def _cycles_note(report: Mapping) -> str:
+    run = report["simulation"]
+    if run is None:
+        return "; not yet simulated"
+    if run["every_frame_on_time"]:
+        return "; in simulation every frame ended in the very cycle foretold"
+    return "; in simulation frames ended in other cycles"
+
+
+CYCLES = {"interval": "Cycles between frames", "latency": "Cycles, first input to last output"}
+
+
+def _bit_exact(report: Mapping) -> Verdict:
+    title = "Bit-exact"
+    if report["bit_exact"] is None:
+        return Verdict(title, "not yet simulated", "hwgen sim compares every beat of every layer")
+    run = report["simulation"] or {}
+    source = f"Verilator, {report['frames']:,} frames, without stalls"
+    if run.get("stall_rate"):
+        source += f" and with {100 * run['stall_rate']:.0f} % random ones"
+    if report["bit_exact"]:
+        return Verdict(title, "yes", f"{source}: every layer's stream", "good")
+    return Verdict(title, "NO", source, "bad")
+
+
+def _cycles(pair: Mapping, title: str) -> Verdict:
+    foretold, simulated = pair["estimated"], pair["simulated"]
+    if simulated is None:
+        return Verdict(title, f"{foretold:,}", "foretold; not yet simulated")
+    if simulated == foretold:
+        return Verdict(title, f"{simulated:,}", "simulated, and exactly as foretold", "good")
+    return Verdict(title, f"{simulated:,}", f"simulated; {foretold:,} were foretold", "bad")
+
+
+def _boxes(plan: Plan) -> list[dict]:
+    """The stages as the stream meets them, each with what enters it."""
+    made = []
+    for stage, colour in zip(plan.stages, plots.colours(plan.stages), strict=True):
+        spec = stage.spec
+        folding = []
+        if isinstance(spec, FifoSpec):
+            folding.append(f"{spec.depth:,} beats deep")
+        elif hasattr(spec, "in_lanes"):
+            folding.append(f"{spec.in_lanes} in × {spec.out_lanes} out lanes")
+            if spec.pixels > 1:
+                folding.append(f"× {spec.pixels} pixels")
+        elif stage.node is None:
+            folding.append(f"{_lanes(spec.inputs[0])} → {_lanes(spec.outputs[0])} lanes")
+        else:
+            out = spec.outputs[0]
+            folding.append(f"{_lanes(out)} lane{'s' if out.values > 1 else ''}")
+        made.append(
+            {
+                "name": plots.label(stage),
+                "engine": _engine(stage),
+                "folding": " ".join(folding),
+                **_wire(spec.inputs[0]),
+                "colour": colour,
+                "plumbing": stage.node is None,
+                "bottleneck": stage.interval == max(s.interval for s in plan.stages),
+            }
+        )
+    return made
+
+
+def _wire(beats: Beats) -> dict[str, str]:
+    return {"bits": f"{beats.width:,} bits", "beats": f"{beats.count:,} beats"}
+
+
+def _map(beats: Beats) -> str:
+    return "×".join(map(str, beats.type.shape))
+
+
+def _engine(stage) -> str:
+    return type(stage.spec).__name__.removesuffix("Spec")
+
+
+def _rows(plan: Plan) -> list[dict]:
+    """One row a stage."""
+    slowest = max(stage.interval for stage in plan.stages)
+    made = []
+    for stage, colour in zip(plan.stages, plots.colours(plan.stages), strict=True):
+        op = stage.spec.ops[0] if hasattr(stage.spec, "ops") else None
+        macs, built = getattr(op, "macs", 0), getattr(stage.spec, "multipliers", 0)
+        made.append(
+            {
+                "name": plots.label(stage),
+                "engine": _engine(stage),
+                "output": _map(stage.spec.outputs[0]),
+                "interval": stage.interval,
+                "share": stage.interval / plan.interval,
+                "multipliers": built,
+                "busy": macs / (built * plan.interval) if macs and built else None,
+                "area": [getattr(stage.area, name) for name in RESOURCES],
+                "reason": stage.reason,
+                "bottleneck": stage.interval == slowest,
+                "colour": colour,
+                "plumbing": stage.node is None,
+            }
+        )
+    return made
+
+
+def _area(plan: Plan, report: Mapping) -> list[dict]:
+    """One row a resource."""
+    made = []
+    for name, title in RESOURCES.items():
+        used, there = report["area"]["estimated"][name], getattr(plan.board, name)
+        real = report["area"]["synthesized"][name]
+        made.append(
+            {
+                "title": title,
+                "estimated": used,
+                "there": there,
+                "share": used / there if there else None,
+                "synthesised": real,
+                "error": used / real - 1 if real else None,
+            }
+        )
+    return made
