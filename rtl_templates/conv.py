@@ -77,7 +77,7 @@ class ConvSpec:
 
     @property
     def multipliers(self) -> int:
-        """Products a cycle."""
+        """Products a cycle, whether or not it takes a multiplier to make one."""
         return self.pixels * self.in_lanes * self.out_lanes
 
     @property
@@ -118,6 +118,8 @@ class ConvSpec:
             (0, 0),
             (0, folds * lanes - op.input.channels),
         )
+        if self.product == "sign":
+            weights = (weights + 1) // 2
         shaped = np.pad(weights, spare).reshape(out_folds, self.out_lanes, *kernel, folds, lanes)
         return shaped.transpose(0, 2, 3, 4, 1, 5).reshape(-1, self.out_lanes * lanes)
 
@@ -127,10 +129,22 @@ class ConvSpec:
         spare = folds * self.out_lanes - len(self.op.bias)
         return np.pad(self.op.bias.astype(np.int64), (0, spare)).reshape(folds, self.out_lanes)
 
+    @cached_property
+    def product(self) -> str:
+        """How products are made: ``"sign"`` where all weights are -1 or +1, ``"ternary"`` with zeros
+        among them (or in spare lanes), else ``"multiply"``, which alone takes multipliers."""
+        used = (self.window.source.folds * self.in_lanes, self.outputs[0].folds * self.out_lanes)
+        spare = used != (self.op.input.channels, len(self.op.weights))
+        if self.op.weight_bits == 1 and not spare:
+            return "sign"
+        if self.op.weight_bits <= 2 and self.op.weights.min() >= -1:
+            return "ternary"
+        return "multiply"
+
     @property
     def weight_bits(self) -> int:
-        """Stored bits of a weight, two's complement: -1 and +1 (and 0 in spare lanes) take two."""
-        return max(2, self.op.weight_bits)
+        """Stored bits of a weight: a sign, or two's complement."""
+        return {"sign": 1, "ternary": 2}.get(self.product, self.op.weight_bits)
 
     @property
     def bias_bits(self) -> int:
@@ -141,7 +155,18 @@ class ConvSpec:
     def primitives(self) -> list[Part]:
         op, process = self.op, self.compute_process()
         source_bits, sum_bits = op.input.bits, op.output.bits
-        product_bits = source_bits + self.weight_bits  # an unsigned factor's zero sign adds none
+        negatable = source_bits + (not op.input.signed)
+        if self.product == "multiply":
+            product_bits = source_bits + self.weight_bits  # an unsigned factor adds no sign bit
+            products: list[Part] = [
+                Multiplier(negatable, self.weight_bits, self.multipliers, product=product_bits)
+            ]
+        else:
+            product_bits = negatable + op.input.signed
+            products = [
+                Adder(product_bits, self.multipliers),
+                MuxPart(product_bits, 2 if self.product == "sign" else 3, self.multipliers),
+            ]
         folds = self.outputs[0].folds
         words = folds * self.taps
         address = (words - 1).bit_length()
@@ -150,18 +175,12 @@ class ConvSpec:
         parts: list[Part] = [
             *Sequencer.primitives(process),
             *self.window.primitives(process),
-            # Of a weight stored as -1 or +1, only the sign varies: synthesis drops the other bit.
-            Memory(words, values * op.weight_bits, "rom", _style(words)),
+            Memory(words, values * self.weight_bits, "rom", _style(words)),
             Register(address),
             Adder(address, constant=True),
             Register(3 * self.latency - 5 + (folds - 1).bit_length() * (self.latency - 3)),
-            Register(values * op.weight_bits + self.pixels * self.in_lanes * source_bits),
-            Multiplier(
-                source_bits + (not op.input.signed),
-                self.weight_bits,
-                self.multipliers,
-                product=product_bits,
-            ),
+            Register(values * self.weight_bits + self.pixels * self.in_lanes * source_bits),
+            *products,
             Register(self.multipliers * product_bits),
         ]
         if op.bias.any() and folds > 1:
@@ -284,15 +303,17 @@ class Conv(wiring.Component):
 
         # Operands, products, sums over the input lanes.
         pixels = split(window.data, spec.pixels * spec.in_lanes, op.input.bits, op.input.signed)
-        taps = split(weights.data, spec.out_lanes * spec.in_lanes, spec.weight_bits, True)
+        taps = split(
+            weights.data, spec.out_lanes * spec.in_lanes, spec.weight_bits, spec.product != "sign"
+        )
         x = [register(m, value) for value in pixels]
         w = [register(m, value) for value in taps]
-        sums = []
+        sums, lanes = [], spec.in_lanes
         for pixel in range(spec.pixels):
             for out in range(spec.out_lanes):
                 terms = [
-                    register(m, x[pixel * spec.in_lanes + lane] * w[out * spec.in_lanes + lane])
-                    for lane in range(spec.in_lanes)
+                    register(m, _product(spec, x[pixel * lanes + lane], w[out * lanes + lane]))
+                    for lane in range(lanes)
                 ]
                 while len(terms) > 1:
                     pairs = zip(terms[0::2], terms[1::2], strict=False)
@@ -312,6 +333,15 @@ class Conv(wiring.Component):
             totals.append(total)
         m.d.comb += [queue.push.eq(went), queue.data.eq(join(totals, width))]
         return m
+
+
+def _product(spec, x, w):
+    """``x * w``, without a multiplier where the weights are signs."""
+    if spec.product == "sign":
+        return Mux(w, x, -x)
+    if spec.product == "ternary":
+        return Mux(w[0], Mux(w[1], -x, x), 0)
+    return x * w
 
 
 def _bias(m, spec, fold, name):

@@ -56,6 +56,10 @@ def cases():
     yield ConvSpec((conv(rng, (5, 5, 2), 2, (5, 5), padding=(2, 2, 2, 2)),), 1, 2, 5)
     yield ConvSpec((conv(rng, (4, 4, 2), 3, (3, 3), bits=(16, 16), signed=True),), 2, 3)
     yield ConvSpec((conv(rng, (4, 4, 4), 3, (3, 3), bits=(1, 1)),), 4, 2)
+    yield ConvSpec((conv(rng, (4, 4, 4), 3, (3, 3), bits=(1, 1)),), 4, 3)
+    yield ConvSpec((conv(rng, (4, 4, 4), 3, (3, 3), bits=(5, 1), zero=3, padding=pad),), 3, 2)
+    yield ConvSpec((conv(rng, (4, 4, 4), 4, (3, 3), bits=(4, 1), signed=True, padding=pad),), 2, 2)
+    yield ConvSpec((conv(rng, (4, 4, 4), 4, (3, 3), bits=(6, 2), padding=pad),), 2, 2)
     yield ConvSpec((conv(rng, (9, 7, 1), 2, (3, 3), stride=(3, 2)),), 1, 1)
     yield ConvSpec((conv(rng, (1, 1, 4), 2, (1, 1)),), 4, 2)
     for shape, lanes in (((12,), (4, 5)), ((3, 2, 5), (2, 1)), ((7,), (7, 10)), ((16,), (1, 1))):
