@@ -131,7 +131,7 @@ class ConvSpec:
 
     @cached_property
     def product(self) -> str:
-        """How products are made: ``"sign"`` where all weights are -1 or +1, ``"ternary"`` with zeros
+        """How products are made: ``"sign"`` where all weights are -1 or 1, ``"ternary"`` with zeros
         among them (or in spare lanes), else ``"multiply"``, which alone takes multipliers."""
         used = (self.window.source.folds * self.in_lanes, self.outputs[0].folds * self.out_lanes)
         spare = used != (self.op.input.channels, len(self.op.weights))
