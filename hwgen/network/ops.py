@@ -17,7 +17,7 @@ from hwgen.network import exact
 from hwgen.network.types import TensorType, bits_for, range_of
 from hwgen.network.values import value
 
-__all__ = ["OPS", "Conv2d", "Input", "Linear", "MaxPool2d", "Op", "Requantise", "weight_range"]
+__all__ = ["Conv2d", "Input", "Linear", "Op", "Requantise", "weight_range", "window_counts"]
 
 
 class Op(Protocol):
@@ -67,9 +67,9 @@ def _sum_range(
     return int(lowest.min()), int(highest.max())
 
 
-def _visible(size: int, kernel: int, stride: int, before: int, count: int) -> list[np.ndarray]:
+def _visible(size: int, taps: np.ndarray, stride: int, before: int, count: int) -> list[np.ndarray]:
     """Which taps of a kernel lie on the map, and not on padding: each pattern once."""
-    places = np.arange(count)[:, None] * stride - before + np.arange(kernel)
+    places = np.arange(count)[:, None] * stride - before + taps
     return list(np.unique((places >= 0) & (places < size), axis=0))
 
 
@@ -101,7 +101,9 @@ class Input:
 class Conv2d:
     """2-D convolution (cross-correlation, as in torch): ``bias + sum(w * x)`` over each window.
 
-    ``padding`` is ``(top, bottom, left, right)``; padded places hold the input's zero point.
+    ``padding`` is ``(top, bottom, left, right)``; padded places hold the input's zero point. With
+    ``groups``, output channels fall into as many groups, each of which sees its own share of the
+    input channels; weights are then ``(K, kh, kw, C / groups)``.
     """
 
     kind: ClassVar[str] = "conv2d"
@@ -111,12 +113,17 @@ class Conv2d:
     weight_bits: int
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
 
     def __post_init__(self):
         _check_weights(self.weights, self.bias, self.weight_bits)
-        if len(self.input.shape) != 3 or self.weights.shape[3:] != self.input.shape[2:]:
+        channels = self.input.shape[2:]
+        if len(self.weights.shape) != 4 or (self.weights.shape[3] * self.groups,) != channels:
             raise ValueError(f"weights {self.weights.shape} do not fit an input {self.input.shape}")
-        if min(self.stride) < 1 or min(self.padding) < 0:
+        if self.groups < 1 or len(self.weights) % self.groups:
+            raise ValueError(f"{self.groups} groups do not divide {len(self.weights)} channels")
+        if min(*self.stride, *self.dilation) < 1 or min(self.padding) < 0:
             raise ValueError(f"stride {self.stride} or padding {self.padding} is out of range")
         if min(self.output_size) < 1:
             raise ValueError(f"kernel {self.kernel} is larger than the padded input")
@@ -127,12 +134,19 @@ class Conv2d:
 
     @property
     def kernel(self) -> tuple[int, int]:
+        """Taps down and across."""
         return self.weights.shape[1:3]
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns from the first tap to the last."""
+        (kh, kw), (dh, dw) = self.kernel, self.dilation
+        return (kh - 1) * dh + 1, (kw - 1) * dw + 1
 
     @property
     def output_size(self) -> tuple[int, int]:
         """Height and width of the output."""
-        return window_counts(self.input.shape, self.kernel, self.stride, self.padding)
+        return window_counts(self.input.shape, self.extent, self.stride, self.padding)
 
     @cached_property
     def output(self) -> TensorType:
@@ -144,8 +158,9 @@ class Conv2d:
         top, _, left, _ = self.padding
         height, width, _ = self.input.shape
         counts = self.output_size
-        rows = _visible(height, self.kernel[0], self.stride[0], top, counts[0])
-        columns = _visible(width, self.kernel[1], self.stride[1], left, counts[1])
+        (kh, kw), (dh, dw) = self.kernel, self.dilation
+        rows = _visible(height, np.arange(kh) * dh, self.stride[0], top, counts[0])
+        columns = _visible(width, np.arange(kw) * dw, self.stride[1], left, counts[1])
         ranges = [
             _sum_range(self.weights, self.bias, self.input, np.outer(row, column)[..., None])
             for row in rows
@@ -160,8 +175,15 @@ class Conv2d:
 
     def compute(self, x: np.ndarray) -> np.ndarray:
         x = exact.pad(x, self.padding, self.input.zero_point)
-        rows = exact.windows(x, self.kernel, self.stride)
-        return exact.matmul(rows, self.weights, self.bias, self.input)
+        windows = exact.windows(x, self.extent, self.stride)
+        windows = windows[:, :, :, :: self.dilation[0], :: self.dilation[1]]
+        parts = zip(
+            np.split(windows, self.groups, axis=-1),
+            np.split(self.weights, self.groups),
+            np.split(self.bias, self.groups),
+            strict=True,
+        )
+        return np.concatenate([exact.matmul(*part, self.input) for part in parts], axis=-1)
 
 
 @value
@@ -198,56 +220,6 @@ class Linear:
 
     def compute(self, x: np.ndarray) -> np.ndarray:
         return exact.matmul(x, self.weights, self.bias, self.input)
-
-
-@value
-class MaxPool2d:
-    """Largest integer of each window; padded places hold the type's smallest."""
-
-    kind: ClassVar[str] = "max_pool2d"
-    input: TensorType
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-
-    def __post_init__(self):
-        if len(self.input.shape) != 3:
-            raise ValueError(f"max-pooling takes a map (H, W, C), not {self.input.shape}")
-        if min(self.kernel) < 1 or min(self.stride) < 1 or min(self.padding) < 0:
-            raise ValueError(f"kernel {self.kernel} or stride {self.stride} is out of range")
-        if min(window_counts(self.input.shape, self.kernel, self.stride, self.padding)) < 1:
-            raise ValueError(f"kernel {self.kernel} is larger than the padded input")
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
-
-    @property
-    def output(self) -> TensorType:
-        size = window_counts(self.input.shape, self.kernel, self.stride, self.padding)
-        source = self.input
-        return TensorType(
-            (*size, source.channels),
-            source.bits,
-            source.signed,
-            source.encoding,
-            source.scale,
-            source.zero_point,
-        )
-
-    def compute(self, x: np.ndarray) -> np.ndarray:
-        x = exact.pad(x, self.padding, self.input.lo)
-        height, width = self.output.shape[:2]
-        (kh, kw), (sh, sw) = self.kernel, self.stride
-        taps = (
-            x[:, i : i + sh * (height - 1) + 1 : sh, j : j + sw * (width - 1) + 1 : sw]
-            for i in range(kh)
-            for j in range(kw)
-        )
-        best = next(taps).copy()
-        for tap in taps:
-            np.maximum(best, tap, out=best)
-        return best
 
 
 @value
@@ -315,7 +287,3 @@ def window_counts(
         (shape[0] + top + bottom - kernel[0]) // stride[0] + 1,
         (shape[1] + left + right - kernel[1]) // stride[1] + 1,
     )
-
-
-#: Every op by the name it has on disk.
-OPS: dict[str, type] = {op.kind: op for op in (Input, Conv2d, Linear, MaxPool2d, Requantise)}

@@ -12,12 +12,23 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from hwgen.network.graph import Network, Node
-from hwgen.network.ops import OPS
+from hwgen.network.table import OPS
 from hwgen.network.types import TensorType
 
 __all__ = ["StoreError", "from_bytes", "load_network", "save_network", "to_bytes"]
 
 FORMAT = 1
+
+#: What reading something else than a network can raise.
+BROKEN = (
+    SafetensorError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 class StoreError(ValueError):
@@ -69,7 +80,7 @@ def from_bytes(text: bytes, arrays: bytes) -> Network:
         return Network(nodes, tuple(tree["outputs"]), tuple(tree["notes"].items()))
     except StoreError:
         raise
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except BROKEN as error:
         raise StoreError(f"not a stored network: {error}") from error
 
 

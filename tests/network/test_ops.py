@@ -219,7 +219,7 @@ NONSENSE = {
         lambda: Conv2d(MAP, np.ones((1, 5, 5, 2), int), ONES, 2),
     "stride (0, 1) or padding (0, 0, 0, 0) is out of range":
         lambda: Conv2d(MAP, np.ones((1, 3, 3, 2), int), ONES, 2, (0, 1)),
-    "max-pooling takes a map (H, W, C), not (3,)": lambda: MaxPool2d(VECTOR, (1, 1), (1, 1)),
+    "pooling takes a map (H, W, C), not (3,)": lambda: MaxPool2d(VECTOR, (1, 1), (1, 1)),
     "shift must be 0 to 62, not 63":
         lambda: Requantise(VECTOR, np.ones(3, int), 63, 8, False, 0, 0, 1),
     "multipliers must lie in [0, 65535]":

@@ -1,0 +1,141 @@
+"""Ops that reduce windows without weights, and ops that join two tensors."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from hwgen.network import exact
+from hwgen.network.ops import window_counts
+from hwgen.network.types import TensorType, bits_for
+from hwgen.network.values import value
+
+__all__ = ["Add", "MaxPool2d", "SumPool2d"]
+
+
+def _check_pool(pool) -> None:
+    if len(pool.input.shape) != 3:
+        raise ValueError(f"pooling takes a map (H, W, C), not {pool.input.shape}")
+    if min(pool.kernel) < 1 or min(pool.stride) < 1 or min(pool.padding) < 0:
+        raise ValueError(f"kernel {pool.kernel} or stride {pool.stride} is out of range")
+    if min(window_counts(pool.input.shape, pool.kernel, pool.stride, pool.padding)) < 1:
+        raise ValueError(f"kernel {pool.kernel} is larger than the padded input")
+
+
+def _taps(x: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int], size: tuple[int, int]):
+    """For each tap of the kernel, what it sees in every window: views (N, Ho, Wo, C)."""
+    (kh, kw), (sh, sw), (height, width) = kernel, stride, size
+    for i in range(kh):
+        for j in range(kw):
+            yield x[:, i : i + sh * (height - 1) + 1 : sh, j : j + sw * (width - 1) + 1 : sw]
+
+
+@value
+class MaxPool2d:
+    """Largest integer of each window; padded places hold the type's smallest."""
+
+    kind: ClassVar[str] = "max_pool2d"
+    input: TensorType
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def __post_init__(self):
+        _check_pool(self)
+
+    @property
+    def inputs(self) -> tuple[TensorType, ...]:
+        return (self.input,)
+
+    @property
+    def output(self) -> TensorType:
+        size = window_counts(self.input.shape, self.kernel, self.stride, self.padding)
+        source = self.input
+        return TensorType(
+            (*size, source.channels),
+            source.bits,
+            source.signed,
+            source.encoding,
+            source.scale,
+            source.zero_point,
+        )
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        x = exact.pad(x, self.padding, self.input.lo)
+        taps = _taps(x, self.kernel, self.stride, self.output.shape[:2])
+        best = next(taps).copy()
+        for tap in taps:
+            np.maximum(best, tap, out=best)
+        return best
+
+
+@value
+class SumPool2d:
+    """Sum of each window, ``sum(x - zero_point)``; padded places count as zero.
+
+    An average is this sum and a ``Requantise`` that divides.
+    """
+
+    kind: ClassVar[str] = "sum_pool2d"
+    input: TensorType
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def __post_init__(self):
+        _check_pool(self)
+
+    @property
+    def inputs(self) -> tuple[TensorType, ...]:
+        return (self.input,)
+
+    @property
+    def output(self) -> TensorType:
+        source = self.input
+        size = window_counts(source.shape, self.kernel, self.stride, self.padding)
+        # At most so many taps of a window lie on the map.
+        taps = min(self.kernel[0], source.shape[0]) * min(self.kernel[1], source.shape[1])
+        lo, hi = source.lo - source.zero_point, source.hi - source.zero_point
+        return TensorType((*size, source.channels), *bits_for(taps * lo, taps * hi))
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        x = exact.pad(x.astype(np.int64), self.padding, self.input.zero_point)
+        total = np.zeros((len(x), *self.output.shape), np.int64)
+        for tap in _taps(x, self.kernel, self.stride, self.output.shape[:2]):
+            total += tap - self.input.zero_point
+        return total
+
+
+@value
+class Add:
+    """``((a - zero_a) << shift_a) + ((b - zero_b) << shift_b)``: two tensors whose scales differ by
+    a power of two, added exactly."""
+
+    kind: ClassVar[str] = "add"
+    a: TensorType
+    b: TensorType
+    shifts: tuple[int, int] = (0, 0)
+
+    def __post_init__(self):
+        if self.a.shape != self.b.shape:
+            raise ValueError(f"cannot add {self.b.shape} to {self.a.shape}")
+        if min(self.shifts) < 0 or max(self.shifts) > 24:
+            raise ValueError(f"shifts must be 0 to 24, not {self.shifts}")
+
+    @property
+    def inputs(self) -> tuple[TensorType, ...]:
+        return (self.a, self.b)
+
+    @property
+    def output(self) -> TensorType:
+        ends = [
+            ((kind.lo - kind.zero_point) << shift, (kind.hi - kind.zero_point) << shift)
+            for kind, shift in zip(self.inputs, self.shifts, strict=True)
+        ]
+        lo, hi = (sum(end) for end in zip(*ends, strict=True))
+        return TensorType(self.a.shape, *bits_for(lo, hi))
+
+    def compute(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return sum(  # type: ignore[return-value]
+            (x.astype(np.int64) - kind.zero_point) << shift
+            for x, kind, shift in zip((a, b), self.inputs, self.shifts, strict=True)
+        )
