@@ -3,22 +3,25 @@
 from typing import Protocol
 
 from hwgen.beats import Beats
-from hwgen.network import Conv2d, Linear, MaxPool2d, Op, Requantise
+from hwgen.network import Add, Conv2d, Linear, MaxPool2d, Op, Requantise, SumPool2d
 from hwgen.primitives import Part
+from hwgen.rtl_templates.channelwise import ChannelwiseSpec
 from hwgen.rtl_templates.conv import ConvSpec
 from hwgen.rtl_templates.convert import ConvertSpec
+from hwgen.rtl_templates.join import AddSpec, ForkSpec
 from hwgen.rtl_templates.memory import VerilogTarget
-from hwgen.rtl_templates.pool import MaxPoolSpec
 from hwgen.rtl_templates.queue import FifoSpec
 from hwgen.rtl_templates.requantise import RequantiseSpec
 from hwgen.schedule import Schedule
 
 __all__ = [
     "ENGINES",
+    "AddSpec",
+    "ChannelwiseSpec",
     "ConvSpec",
     "ConvertSpec",
     "FifoSpec",
-    "MaxPoolSpec",
+    "ForkSpec",
     "RequantiseSpec",
     "Spec",
     "VerilogTarget",
@@ -42,8 +45,10 @@ class Spec(Protocol):
 
 #: The engines that can do each op.
 ENGINES: dict[type[Op], tuple[type, ...]] = {
-    Conv2d: (ConvSpec,),
+    Conv2d: (ConvSpec, ChannelwiseSpec),
     Linear: (ConvSpec,),
-    MaxPool2d: (MaxPoolSpec,),
+    MaxPool2d: (ChannelwiseSpec,),
+    SumPool2d: (ChannelwiseSpec,),
+    Add: (AddSpec,),
     Requantise: (RequantiseSpec,),
 }

@@ -30,9 +30,6 @@ from hwgen.schedule import Process, Put, Schedule
 
 __all__ = ["Conv", "ConvSpec"]
 
-#: Loops of the compute process, outermost first, as ways to walk the window.
-WALK = ("row", "group", None, "tap_row", "tap_column", "fold")
-
 #: Foldings with the same steps and multipliers that the planner is offered.
 TIES = 8
 
@@ -49,6 +46,10 @@ class ConvSpec:
     def __post_init__(self):
         if not 1 <= self.out_lanes <= len(self.op.weights):
             raise ValueError(f"out_lanes must be 1 to {len(self.op.weights)}")
+        if self.groups > 1:
+            shares = self.op.input.channels // self.groups, len(self.op.weights) // self.groups
+            if shares[0] % self.in_lanes or shares[1] % self.out_lanes:
+                raise ValueError(f"lanes must divide the channels of a group, {shares}")
         _ = self.window, self.outputs  # which check the rest
 
     @property
@@ -61,11 +62,26 @@ class ConvSpec:
         """How the input is walked."""
         op, source = self.op, self.op.input
         if isinstance(op, Linear):
-            kernel, stride, padding = source.map_shape[:2], (1, 1), (0, 0, 0, 0)
+            kernel, stride, padding, dilation = source.map_shape[:2], (1, 1), (0, 0, 0, 0), (1, 1)
         else:
-            kernel, stride, padding = op.kernel, op.stride, op.padding
+            kernel, stride, padding, dilation = op.kernel, op.stride, op.padding, op.dilation
         beats = Beats(source, self.in_lanes, Window.source_pixels(self.pixels, stride))
-        return Window(beats, kernel, stride, padding, source.zero_point, self.pixels)
+        return Window(beats, kernel, stride, padding, source.zero_point, self.pixels, dilation)
+
+    @cached_property
+    def groups(self) -> int:
+        """Groups of channels that do not see one another."""
+        return 1 if isinstance(self.op, Linear) else self.op.groups
+
+    @cached_property
+    def in_folds(self) -> int:
+        """Steps over the input channels that an output channel sees."""
+        return self.window.source.folds // self.groups
+
+    @cached_property
+    def out_folds(self) -> int:
+        """Steps over the output channels of a group."""
+        return self.outputs[0].folds // self.groups
 
     @cached_property
     def inputs(self) -> tuple[Beats, ...]:
@@ -83,7 +99,7 @@ class ConvSpec:
     @property
     def taps(self) -> int:
         """Steps that add up to one output beat."""
-        return prod(self.window.kernel) * self.window.source.folds
+        return prod(self.window.kernel) * self.in_folds
 
     @property
     def latency(self) -> int:
@@ -92,13 +108,20 @@ class ConvSpec:
         return 5 + (self.in_lanes - 1).bit_length()
 
     def compute_process(self) -> Process:
-        """Walks windows, output folds, kernel taps and input folds."""
+        """Walks windows, groups of channels, output folds, kernel taps and input folds."""
         window = self.window
-        kernel, folds = window.kernel, window.source.folds
-        last = {3: (kernel[0] - 1,), 4: (kernel[1] - 1,), 5: (folds - 1,)}
+        kernel, folds = window.kernel, self.in_folds
+        last = {4: (kernel[0] - 1,), 5: (kernel[1] - 1,), 6: (folds - 1,)}
         put = Put("o", self.latency, depth_for(self.latency, self.taps), last)
-        loops = (window.counts[0], window.groups, self.outputs[0].folds, *kernel, folds)
+        loops = (window.counts[0], window.groups, self.groups, self.out_folds, *kernel, folds)
         return Process(loops, puts=(put,), read=window.read())
+
+    @property
+    def strides(self) -> list[int]:
+        """Beats that each loop of the compute process moves in the ring."""
+        by = self.window.strides
+        taps = [by["tap_row"], by["tap_column"], by["fold"]]
+        return [by["row"], by["group"], self.in_folds, 0, *taps]
 
     def schedule(self) -> Schedule:
         return Schedule(
@@ -108,19 +131,21 @@ class ConvSpec:
 
     def weight_words(self) -> np.ndarray:
         """Weights in the order of the steps, (words, out_lanes * in_lanes), input lanes inside."""
-        op, folds, lanes = self.op, self.window.source.folds, self.in_lanes
-        kernel = self.window.kernel
-        weights = op.weights.reshape(len(op.weights), *kernel, op.input.channels).astype(np.int64)
-        out_folds = self.outputs[0].folds
+        op, lanes, kernel = self.op, self.in_lanes, self.window.kernel
+        channels = op.input.channels // self.groups
+        weights = op.weights.reshape(len(op.weights), *kernel, channels).astype(np.int64)
+        folds = self.outputs[0].folds
         spare = (
-            (0, out_folds * self.out_lanes - len(weights)),
+            (0, folds * self.out_lanes - len(weights)),
             (0, 0),
             (0, 0),
-            (0, folds * lanes - op.input.channels),
+            (0, self.in_folds * lanes - channels),
         )
         if self.product == "sign":
             weights = (weights + 1) // 2
-        shaped = np.pad(weights, spare).reshape(out_folds, self.out_lanes, *kernel, folds, lanes)
+        shaped = np.pad(weights, spare).reshape(
+            folds, self.out_lanes, *kernel, self.in_folds, lanes
+        )
         return shaped.transpose(0, 2, 3, 4, 1, 5).reshape(-1, self.out_lanes * lanes)
 
     def bias_words(self) -> np.ndarray:
@@ -206,14 +231,15 @@ class ConvSpec:
         lanes: weights are read once for all pixels, and even lanes make the narrowest streams.
         """
         width = op.output.map_shape[1]
-        channels = op.input.channels, len(op.weights)
+        groups = 1 if isinstance(op, Linear) else op.groups
+        channels = op.input.channels // groups, len(op.weights) // groups
         ways = np.array(
             [
                 (pixels, in_lanes, out_lanes)
                 for pixels in range(1, width + 1)
                 if width % pixels == 0
-                for in_lanes in _lanes(channels[0])
-                for out_lanes in _lanes(channels[1])
+                for in_lanes in _lanes(channels[0], exact=groups > 1)
+                for out_lanes in _lanes(channels[1], exact=groups > 1)
             ]
         )
         p, i, o = ways.T
@@ -240,9 +266,10 @@ def _style(depth: int) -> str:
     return memory_style(depth, 1, "rom")
 
 
-def _lanes(channels: int) -> list[int]:
-    """Numbers of lanes that no smaller number equals in folds."""
-    return sorted({-(-channels // folds) for folds in range(1, channels + 1)})
+def _lanes(channels: int, exact: bool) -> list[int]:
+    """Numbers of lanes that no smaller number equals in folds; only divisors if ``exact``."""
+    lanes = sorted({-(-channels // folds) for folds in range(1, channels + 1)})
+    return [n for n in lanes if not exact or channels % n == 0]
 
 
 def _tree(width: int, terms: int) -> Iterator[tuple[int, int, int]]:
@@ -276,11 +303,11 @@ class Conv(wiring.Component):
         put = process.puts[0]
 
         m.submodules.sequencer = sequencer = Sequencer(process)
-        m.submodules.window = window = WindowReader(spec.window, sequencer, WALK, column=4)
+        m.submodules.window = window = WindowReader(spec.window, sequencer, spec.strides, column=5)
         m.submodules.queue = queue = Queue(spec.outputs[0].width, put.depth)
         wiring.connect(m, wiring.flipped(self.i), window.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
-        first, last = sequencer.begins(3), sequencer.selects(put.at)
+        first, last = sequencer.begins(4), sequencer.selects(put.at)
         m.d.comb += [
             sequencer.step.eq(window.ready & (queue.room | ~last)),
             queue.reserve.eq(sequencer.step & last),
@@ -299,7 +326,10 @@ class Conv(wiring.Component):
         went = delay(m, sequencer.step & last, stages, "last")
         began = delay(m, first, stages - 1, "first")
         stepped = delay(m, sequencer.step, stages - 1, "step")
-        fold = delay(m, sequencer.index[2], stages - 2, "fold", reset_less=True)
+        fold = sequencer.index[3]
+        if spec.groups > 1:
+            fold = fold + sequencer.index[2] * spec.out_folds
+        fold = delay(m, fold, stages - 2, "fold", reset_less=True)
 
         # Operands, products, sums over the input lanes.
         pixels = split(window.data, spec.pixels * spec.in_lanes, op.input.bits, op.input.signed)

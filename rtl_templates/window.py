@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from amaranth import Array, C, Cat, Elaboratable, Module, Signal
+from amaranth import Mux as choose
 from amaranth.lib import stream
 
 from hwgen.beats import Beats
@@ -36,6 +37,7 @@ class Window:
     padding: tuple[int, int, int, int]
     fill: int
     pixels: int = 1
+    dilation: tuple[int, int] = (1, 1)
 
     @staticmethod
     def source_pixels(pixels: int, stride: tuple[int, int]) -> int:
@@ -49,13 +51,19 @@ class Window:
             raise ValueError(f"pixels must divide the output width {self.counts[1]}")
 
     @cached_property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns from the first tap to the last."""
+        (kh, kw), (dh, dw) = self.kernel, self.dilation
+        return (kh - 1) * dh + 1, (kw - 1) * dw + 1
+
+    @cached_property
     def counts(self) -> tuple[int, int]:
         """Windows down and across."""
         height, width, _ = self.source.type.map_shape
         top, bottom, left, right = self.padding
         return (
-            (height + top + bottom - self.kernel[0]) // self.stride[0] + 1,
-            (width + left + right - self.kernel[1]) // self.stride[1] + 1,
+            (height + top + bottom - self.extent[0]) // self.stride[0] + 1,
+            (width + left + right - self.extent[1]) // self.stride[1] + 1,
         )
 
     @cached_property
@@ -77,8 +85,8 @@ class Window:
     def padded(self) -> tuple[int, int]:
         """Rows and pixel groups of the padded map."""
         height = self.source.type.map_shape[0]
-        last_row = (self.counts[0] - 1) * self.stride[0] + self.kernel[0]
-        last_pixel = self.offset + (self.counts[1] - 1) * self.stride[1] + self.kernel[1]
+        last_row = (self.counts[0] - 1) * self.stride[0] + self.extent[0]
+        last_pixel = self.offset + (self.counts[1] - 1) * self.stride[1] + self.extent[1]
         return (
             max(self.padding[0] + height, last_row),
             max(self.left_groups + self.source.groups, -(-last_pixel // self.source.pixels)),
@@ -97,13 +105,13 @@ class Window:
     @cached_property
     def reach(self) -> int:
         """Pixel groups from the first to the last that a group of windows touches."""
-        last = self.offset + (self.pixels - 1) * self.stride[1] + self.kernel[1] - 1
+        last = self.offset + (self.pixels - 1) * self.stride[1] + self.extent[1] - 1
         return last // self.source.pixels + 1
 
     @cached_property
     def span(self) -> int:
         """Beats from the first to the last that a group of windows needs."""
-        return (self.kernel[0] - 1) * self.row + self.reach * self.source.folds
+        return (self.extent[0] - 1) * self.row + self.reach * self.source.folds
 
     @cached_property
     def strides(self) -> dict[str, int]:
@@ -112,8 +120,9 @@ class Window:
         return {
             "row": self.stride[0] * self.row,
             "group": across * self.source.folds,
-            "tap_row": self.row,
-            "tap_column": self.source.folds if self.source.pixels == 1 else 0,
+            "tap_row": self.dilation[0] * self.row,
+            # With several pixels a beat, each bank works out its own.
+            "tap_column": self.dilation[1] * self.source.folds if self.source.pixels == 1 else 0,
             "fold": 1,
         }
 
@@ -168,8 +177,8 @@ class Window:
 class WindowReader(Elaboratable):
     """The ring and its fill process; reads for an engine whose sequencer walks the windows.
 
-    ``strides`` gives, for each loop of the engine's sequencer, how it moves in the window: a key of
-    ``Window.strides`` or None. ``column`` is the number of the loop over the kernel's columns.
+    ``strides`` gives, for each loop of the engine's sequencer, the beats that it moves in the ring;
+    ``column`` is the number of the loop over the kernel's columns.
 
     Attributes
     ----------
@@ -216,16 +225,13 @@ class WindowReader(Elaboratable):
 
         write_address = Signal(bits)
         written = Signal(source.width)
-        padding = Cat(C(window.fill, source.type.bits) for _ in range(source.values))
+        padding = self._padding(fill.index[2])
         m.d.sync += write_address.eq(write_address + fill.step)
         m.d.comb += written.eq(self.i.payload)
         with m.If(~inside):
             m.d.comb += written.eq(padding)
 
-        by_name = window.strides
-        moves = deltas(
-            sequencer.loops, [by_name[name] if name else 0 for name in self.strides], window.frame
-        )
+        moves = deltas(sequencer.loops, self.strides, window.frame)
         m.submodules.pointer = pointer = Pointer(sequencer, moves, bits)
         banks = []
         tap = sequencer.index[self.column]
@@ -252,9 +258,22 @@ class WindowReader(Elaboratable):
                 m.d.comb += self.data.word_select(lane, pixel).eq(choice[tap_read])
         return m
 
+    def _padding(self, fold):
+        """A beat of padding; spare lanes of the last fold hold zeros, as they do on the map."""
+        source = self.window.source
+        last = source.folds - 1
+        used = source.type.channels - last * source.lanes
+        fill = C(self.window.fill, source.type.bits)
+        lanes = [
+            fill if lane < used or not self.window.fill else choose(fold == last, 0, fill)
+            for lane in range(source.lanes)
+        ]
+        return Cat(lanes * source.pixels)
+
     def _place(self, lane: int, tap: int) -> int:
         """Pixel that ``lane`` reads for a column of the kernel, from the beat of the pointer."""
-        return self.window.offset + lane * self.window.stride[1] + tap
+        window = self.window
+        return window.offset + lane * window.stride[1] + tap * window.dilation[1]
 
     def _bank_offset(self, bank: int, tap):
         """Beats from the pointer to the one that ``bank`` reads for a column of the kernel."""

@@ -1,5 +1,6 @@
 """Ops that reduce windows without weights, and ops that join two tensors."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -21,9 +22,9 @@ def _check_pool(pool) -> None:
         raise ValueError(f"kernel {pool.kernel} is larger than the padded input")
 
 
-def _taps(x: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int], size: tuple[int, int]):
+def _taps(x: np.ndarray, pool) -> Iterator[np.ndarray]:
     """For each tap of the kernel, what it sees in every window: views (N, Ho, Wo, C)."""
-    (kh, kw), (sh, sw), (height, width) = kernel, stride, size
+    (kh, kw), (sh, sw), (height, width) = pool.kernel, pool.stride, pool.output.shape[:2]
     for i in range(kh):
         for j in range(kw):
             yield x[:, i : i + sh * (height - 1) + 1 : sh, j : j + sw * (width - 1) + 1 : sw]
@@ -61,7 +62,7 @@ class MaxPool2d:
 
     def compute(self, x: np.ndarray) -> np.ndarray:
         x = exact.pad(x, self.padding, self.input.lo)
-        taps = _taps(x, self.kernel, self.stride, self.output.shape[:2])
+        taps = _taps(x, self)
         best = next(taps).copy()
         for tap in taps:
             np.maximum(best, tap, out=best)
@@ -100,7 +101,7 @@ class SumPool2d:
     def compute(self, x: np.ndarray) -> np.ndarray:
         x = exact.pad(x.astype(np.int64), self.padding, self.input.zero_point)
         total = np.zeros((len(x), *self.output.shape), np.int64)
-        for tap in _taps(x, self.kernel, self.stride, self.output.shape[:2]):
+        for tap in _taps(x, self):
             total += tap - self.input.zero_point
         return total
 

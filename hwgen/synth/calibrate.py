@@ -20,10 +20,10 @@ from hwgen.cost import Area, area, features
 from hwgen.cost.families import FAMILIES
 from hwgen.network import Conv2d, Linear, MaxPool2d, Requantise, TensorType
 from hwgen.rtl_templates import (
+    ChannelwiseSpec,
     ConvertSpec,
     ConvSpec,
     FifoSpec,
-    MaxPoolSpec,
     RequantiseSpec,
     Spec,
     VerilogTarget,
@@ -68,7 +68,7 @@ def corpus() -> Iterator[tuple[str, Spec]]:
         yield f"requantise by shift, {lanes}", RequantiseSpec((shift,), lanes)
     pool = MaxPool2d(TensorType((28, 28, 16), 8, False), (2, 2), (2, 2))
     for lanes, pixels in ((1, 1), (8, 1), (16, 1), (4, 2)):
-        yield f"max pool, {lanes}, {pixels} pixels", MaxPoolSpec((pool,), lanes, pixels)
+        yield f"max pool, {lanes}, {pixels} pixels", ChannelwiseSpec((pool,), lanes, pixels)
     tensor = TensorType((14, 14, 16), 8, False)
     for given, wanted in ((1, 16), (16, 4), (3, 8)):
         spec = ConvertSpec(Beats(tensor, given), Beats(tensor, wanted))

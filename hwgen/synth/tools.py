@@ -46,10 +46,14 @@ def run(command: list[str], folder: Path, progress: Progress | None = None) -> N
         errors="replace",
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            tail.append(line)
-            if progress and (step := STEPS.match(line)):
-                progress(step[1] or step[2])
+        try:
+            for line in process.stdout:
+                tail.append(line)
+                if progress and (step := STEPS.match(line)):
+                    progress(step[1] or step[2])
+        except BaseException:  # an interrupt: the tool need not go on
+            process.kill()
+            raise
     if process.returncode:
         raise ToolError(f"{command[0]} returned {process.returncode}:\n{''.join(tail)}")
 

@@ -9,8 +9,8 @@ import pytest
 
 from hwgen.beats import Beats
 from hwgen.game import Link, play
-from hwgen.network import Conv2d, Linear, MaxPool2d, Requantise, TensorType
-from hwgen.rtl_templates import ConvertSpec, ConvSpec, FifoSpec, MaxPoolSpec, RequantiseSpec
+from hwgen.network import Conv2d, Linear, MaxPool2d, Requantise, SumPool2d, TensorType
+from hwgen.rtl_templates import ChannelwiseSpec, ConvertSpec, ConvSpec, FifoSpec, RequantiseSpec
 from hwgen.rtl_templates.memory import words_of
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -28,7 +28,7 @@ def numbers(rng, shape, lo, hi):
 def conv(rng, shape, channels, kernel, *, bits=(8, 8), signed=False, zero=0, **options):
     source = TensorType(shape, bits[0], signed, zero_point=zero)
     half = max(1, (1 << (bits[1] - 1)) - 1)
-    weights = numbers(rng, (channels, *kernel, shape[2]), -half, half)
+    weights = numbers(rng, (channels, *kernel, shape[2] // options.get("groups", 1)), -half, half)
     if bits[1] == 1:
         weights = np.where(weights > 0, 1, -1)
     return Conv2d(source, weights, rng.integers(-999, 999, channels), bits[1], **options)
@@ -77,12 +77,32 @@ def cases():
     )
     for signed in (False, True):
         source = TensorType((6, 8, 3), 5, signed)
-        yield MaxPoolSpec((MaxPool2d(source, (2, 2), (2, 2)),), 2)
-        yield MaxPoolSpec((MaxPool2d(source, (2, 2), (2, 2)),), 3, 2)
-        yield MaxPoolSpec((MaxPool2d(source, (3, 3), (2, 2), (1, 1, 1, 1)),), 1)
-        yield MaxPoolSpec((MaxPool2d(source, (3, 3), (1, 1), (1, 1, 1, 1)),), 3, 4)
+        yield ChannelwiseSpec((MaxPool2d(source, (2, 2), (2, 2)),), 2)
+        yield ChannelwiseSpec((MaxPool2d(source, (2, 2), (2, 2)),), 3, 2)
+        yield ChannelwiseSpec((MaxPool2d(source, (3, 3), (2, 2), (1, 1, 1, 1)),), 1)
+        yield ChannelwiseSpec((MaxPool2d(source, (3, 3), (1, 1), (1, 1, 1, 1)),), 3, 4)
     for shape, lanes in (((7, 7, 4), 1), ((3, 3, 5), 1), ((5, 7, 2), 2)):
-        yield MaxPoolSpec((MaxPool2d(TensorType(shape, 8, False), (2, 2), (2, 2)),), lanes)
+        yield ChannelwiseSpec((MaxPool2d(TensorType(shape, 8, False), (2, 2), (2, 2)),), lanes)
+    for groups, dilation in ((2, (1, 1)), (1, (2, 2)), (4, (1, 2))):
+        op = conv(
+            rng,
+            (8, 8, 4),
+            8,
+            (3, 3),
+            padding=(2, 2, 2, 2),
+            zero=5,
+            groups=groups,
+            dilation=dilation,
+        )
+        yield ConvSpec((op,), 1, 2)
+        yield ConvSpec((op,), 1, 1, 2)
+    for zero, dilation in ((0, (1, 1)), (9, (2, 1))):
+        op = conv(rng, (6, 6, 5), 5, (3, 3), padding=pad, zero=zero, groups=5, dilation=dilation)
+        yield ChannelwiseSpec((op,), 2)
+        yield ChannelwiseSpec((op,), 5, 2)
+        pool = SumPool2d(TensorType((4, 6, 5), 6, False, zero_point=zero), (2, 2), (2, 2))
+        yield ChannelwiseSpec((pool,), 2, 3)
+        yield ChannelwiseSpec((SumPool2d(pool.input, (4, 6), (1, 1)),), 3)
     source = TensorType((3, 4, 10), 5, True)
     for a, b in ((1, 5), (10, 2), (4, 3), (3, 4), (10, 10), (2, 10), (7, 1)):
         yield ConvertSpec(Beats(source, a), Beats(source, b))

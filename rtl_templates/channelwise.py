@@ -1,0 +1,275 @@
+"""Windows reduced channel by channel: max-pooling, sum-pooling, depthwise convolution.
+
+Every cycle one tap of ``pixels`` windows meets ``lanes`` channels. Channels do not see one another,
+so there is no adder tree; after the last tap a beat of ``pixels x lanes`` results leaves.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from amaranth import C, Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hwgen.beats import Beats
+from hwgen.network import Conv2d, MaxPool2d, SumPool2d
+from hwgen.network.types import bits_for
+from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register, memory_style
+from hwgen.primitives import Mux as MuxPart
+from hwgen.rtl_templates.memory import Rom, words_of
+from hwgen.rtl_templates.pipeline import delay, join, register, split
+from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.rtl_templates.window import Window, WindowReader
+from hwgen.schedule import Process, Put, Schedule
+
+__all__ = ["Channelwise", "ChannelwiseSpec"]
+
+
+@dataclass(frozen=True)
+class ChannelwiseSpec:
+    """``lanes`` channels of ``pixels`` windows at once, a tap a cycle.
+
+    A convolution must be depthwise: as many groups, and output channels, as input channels.
+    """
+
+    ops: tuple[MaxPool2d | SumPool2d | Conv2d, ...]
+    lanes: int
+    pixels: int = 1
+
+    def __post_init__(self):
+        if isinstance(self.op, Conv2d) and not _is_depthwise(self.op):
+            raise ValueError("only a depthwise convolution goes channel by channel")
+        _ = self.window, self.outputs  # which check the folding
+
+    @property
+    def op(self) -> MaxPool2d | SumPool2d | Conv2d:
+        """The op."""
+        return self.ops[0]
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether taps are weighted."""
+        return isinstance(self.op, Conv2d)
+
+    @cached_property
+    def window(self) -> Window:
+        """How the input is walked."""
+        op = self.op
+        beats = Beats(op.input, self.lanes, Window.source_pixels(self.pixels, op.stride))
+        fill = op.input.lo if isinstance(op, MaxPool2d) else op.input.zero_point
+        dilation = op.dilation if isinstance(op, Conv2d) else (1, 1)
+        return Window(beats, op.kernel, op.stride, op.padding, fill, self.pixels, dilation)
+
+    @cached_property
+    def inputs(self) -> tuple[Beats, ...]:
+        return (self.window.source,)
+
+    @cached_property
+    def outputs(self) -> tuple[Beats, ...]:
+        return (Beats(self.op.output, self.lanes, self.pixels),)
+
+    @property
+    def multipliers(self) -> int:
+        """Products a cycle; none for pooling."""
+        return self.lanes * self.pixels if self.multiplies else 0
+
+    @property
+    def latency(self) -> int:
+        """Cycles: memory, operands, product if there is one, best or sum so far, queue."""
+        return 5 if self.multiplies else 4
+
+    @property
+    def folds(self) -> int:
+        """Beats a pixel group."""
+        return self.window.source.folds
+
+    def compute_process(self) -> Process:
+        """Walks windows, folds of channels and taps."""
+        window = self.window
+        kernel = window.kernel
+        last = {3: (kernel[0] - 1,), 4: (kernel[1] - 1,)}
+        put = Put("o", self.latency, depth_for(self.latency, kernel[0] * kernel[1]), last)
+        loops = (window.counts[0], window.groups, self.folds, *kernel)
+        return Process(loops, puts=(put,), read=window.read())
+
+    @property
+    def strides(self) -> list[int]:
+        """Beats that each loop of the compute process moves in the ring."""
+        by = self.window.strides
+        return [by[name] for name in ("row", "group", "fold", "tap_row", "tap_column")]
+
+    def schedule(self) -> Schedule:
+        return Schedule(
+            {"fill": self.window.fill_process(), "compute": self.compute_process()},
+            {"window": self.window.capacity},
+        )
+
+    def weight_words(self) -> np.ndarray:
+        """Weights in the order of the steps, (folds * taps, lanes)."""
+        weights = self.op.weights.astype(np.int64)[..., 0]  # (C, kh, kw)
+        spare = self.folds * self.lanes - len(weights)
+        padded = np.pad(weights, ((0, spare), (0, 0), (0, 0)))
+        shaped = padded.reshape(self.folds, self.lanes, *self.window.kernel)
+        return shaped.transpose(0, 2, 3, 1).reshape(-1, self.lanes)
+
+    def first_words(self) -> np.ndarray:
+        """What sums start from, (folds, lanes): the bias, or less all zero points of a window."""
+        op, channels = self.op, self.op.input.channels
+        if isinstance(op, Conv2d):
+            first = op.bias.astype(np.int64)
+        else:
+            taps = self.window.kernel[0] * self.window.kernel[1]
+            first = np.full(channels, -taps * op.input.zero_point)
+        return np.pad(first, (0, self.folds * self.lanes - channels)).reshape(-1, self.lanes)
+
+    @property
+    def weight_bits(self) -> int:
+        """Stored bits of a weight, two's complement; signs with zeros in spare lanes take two."""
+        return max(2, self.op.weight_bits)
+
+    @property
+    def first_bits(self) -> int:
+        """Stored bits of what a sum starts from, two's complement."""
+        words = self.first_words()
+        bits, is_signed = bits_for(int(words.min()), int(words.max()))
+        return bits + (not is_signed)
+
+    def primitives(self) -> list[Part]:
+        process, source, values = self.compute_process(), self.op.input, self.outputs[0].values
+        parts: list[Part] = [
+            *Sequencer.primitives(process),
+            *self.window.primitives(process),
+            Register(source.bits * values),
+            *Queue.primitives(self.outputs[0].width, process.puts[0].depth),
+        ]
+        wide = self.op.output.bits
+        if isinstance(self.op, MaxPool2d):
+            return [
+                *parts,
+                Compare(source.bits, values),
+                MuxPart(source.bits, 2, values),
+                Register(source.bits * values),
+            ]
+        if self.multiplies:
+            words = self.folds * self.window.kernel[0] * self.window.kernel[1]
+            product = source.bits + self.weight_bits
+            parts += [
+                Memory(words, self.lanes * self.weight_bits, "rom", memory_style(words, 1, "rom")),
+                Register((words - 1).bit_length() + self.lanes * self.weight_bits),
+                Adder((words - 1).bit_length(), constant=True),
+                Multiplier(
+                    source.bits + (not source.signed), self.weight_bits, values, product=product
+                ),
+                Register(product * values),
+            ]
+        if self.folds > 1 and self.first_words().any():
+            style = memory_style(self.folds, 1, "rom")
+            parts.append(Memory(self.folds, self.lanes * self.first_bits, "rom", style))
+        return [*parts, Adder(wide, values), MuxPart(wide, 2, values), Register(wide * values)]
+
+    def create(self, name: str = "channelwise") -> "Channelwise":
+        return Channelwise(self, name)
+
+    @staticmethod
+    def foldings(op, family: str) -> Iterator["ChannelwiseSpec"]:
+        """Every number of lanes that wastes no fold, and of pixels that divides the width; none for
+        a convolution that is not depthwise."""
+        if isinstance(op, Conv2d) and not _is_depthwise(op):
+            return
+        width, channels = op.output.map_shape[1], op.input.channels
+        for pixels in (n for n in range(1, width + 1) if width % n == 0):
+            for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
+                try:
+                    yield ChannelwiseSpec((op,), lanes, pixels)
+                except ValueError:
+                    continue  # this many pixels do not tile the input
+
+
+def _is_depthwise(op: Conv2d) -> bool:
+    return op.groups == op.input.channels == len(op.weights)
+
+
+class Channelwise(wiring.Component):
+    """The engine of ``ChannelwiseSpec``: a beat leaves ``spec.latency`` cycles after a last tap."""
+
+    def __init__(self, spec: ChannelwiseSpec, name: str):
+        self.spec, self.name = spec, name
+        super().__init__(
+            {
+                "i": In(stream.Signature(spec.inputs[0].width)),
+                "o": Out(stream.Signature(spec.outputs[0].width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        spec, source = self.spec, self.spec.op.input
+        process = spec.compute_process()
+        put = process.puts[0]
+        m.submodules.sequencer = sequencer = Sequencer(process)
+        m.submodules.window = window = WindowReader(spec.window, sequencer, spec.strides, column=4)
+        m.submodules.queue = queue = Queue(spec.outputs[0].width, put.depth)
+        wiring.connect(m, wiring.flipped(self.i), window.i)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        last = sequencer.selects(put.at)
+        m.d.comb += [
+            sequencer.step.eq(window.ready & (queue.room | ~last)),
+            queue.reserve.eq(sequencer.step & last),
+            queue.push.eq(delay(m, sequencer.step & last, spec.latency - 1, "last")),
+        ]
+        began = delay(m, sequencer.begins(3), spec.latency - 2, "first")
+        stepped = delay(m, sequencer.step, spec.latency - 2, "step")
+        taps = split(window.data, spec.outputs[0].values, source.bits, source.signed)
+        taps = [register(m, tap) for tap in taps]
+        if isinstance(spec.op, MaxPool2d):
+            results = [_best(m, tap, began, stepped) for tap in taps]
+        else:
+            fold = delay(m, sequencer.index[2], spec.latency - 3, "fold", reset_less=True)
+            if spec.multiplies:
+                weights = self._weights(m, sequencer)
+                taps = [register(m, tap * weights[n % spec.lanes]) for n, tap in enumerate(taps)]
+            results = self._sums(m, taps, fold, began, stepped)
+        m.d.comb += queue.data.eq(join(results, spec.op.output.bits))
+        return m
+
+    def _weights(self, m, sequencer):
+        """Weight of each lane, two cycles after the step."""
+        spec = self.spec
+        bits = spec.weight_bits
+        rom = Rom(words_of(spec.weight_words(), bits), bits * spec.lanes, f"{self.name}_weights")
+        m.submodules.weights = rom
+        with m.If(sequencer.step):
+            again = sequencer.moves[0] | sequencer.moves[1] | sequencer.moves[-1]
+            m.d.sync += rom.address.eq(Mux(again, 0, rom.address + 1))
+        return [register(m, weight) for weight in split(rom.data, spec.lanes, bits, True)]
+
+    def _sums(self, m, terms, fold, began, stepped):
+        """Sums over the taps, each from what it starts from."""
+        spec = self.spec
+        words, bits = spec.first_words(), spec.first_bits
+        if len(words) == 1 or (words == words[0]).all():
+            firsts = [C(int(first), signed(bits)) for first in words[0]]
+        else:
+            m.submodules.firsts = rom = Rom(
+                words_of(words, bits), bits * spec.lanes, f"{self.name}_biases"
+            )
+            m.d.comb += rom.address.eq(fold)
+            firsts = split(rom.data, spec.lanes, bits, True)
+        totals = []
+        for n, term in enumerate(terms):
+            total = Signal(signed(spec.op.output.bits), reset_less=True, name=f"total{n}")
+            with m.If(stepped):
+                m.d.sync += total.eq(Mux(began, firsts[n % spec.lanes], total) + term)
+            totals.append(total)
+        return totals
+
+
+def _best(m, tap, began, stepped):
+    """The largest tap so far."""
+    best = Signal(tap.shape(), reset_less=True, name="best")
+    with m.If(stepped & (began | (tap > best))):
+        m.d.sync += best.eq(tap)
+    return best
