@@ -16,12 +16,11 @@ from hwgen.compress import Settings, compare, quantize
 from hwgen.emit import check_target, write_build
 from hwgen.errors import Problem, UserError, together
 from hwgen.frontend import accuracy, load_calibration, quantise_input, read
-from hwgen.game import play
 from hwgen.manifest import read_manifest
 from hwgen.model import Data, Model, ModelLike, find
 from hwgen.network import Network, StoreError, load_network
 from hwgen.plan import Plan, PlanError, plan, plan_from_json
-from hwgen.plan.pipeline import chain
+from hwgen.plan.pipeline import play_stages, solo
 from hwgen.report import record
 from hwgen.sim import Result, build_binary
 from hwgen.sim import simulate as run_simulation
@@ -36,6 +35,10 @@ FRAMES, FRAME_BYTES = 128, 16 << 20
 
 #: How often source and sink are idle in the run that tests values under back-pressure.
 STALL = 0.3
+
+
+#: Files of a build directory that must be what hwgen wrote, besides the Verilog.
+HELD = ("network.json", "network.safetensors", "plan.json", "frames.npz")
 
 
 def silent(what: str) -> None:
@@ -123,7 +126,9 @@ def load_build(folder: str | Path) -> tuple[Network, Plan]:
         what = f"{folder} is no build directory" if folder.exists() else f"there is no {folder}"
         raise UserError(Problem(None, what, "give a folder that hwgen build wrote"))
     try:
-        changed = read_manifest(folder).changed(folder)
+        manifest = read_manifest(folder)
+        held = {*HELD, *(f"rtl/{source}" for source in manifest.sources)}
+        changed = sorted({*manifest.changed(folder), *(held - set(manifest.hashes))})
         if changed:
             reason = f"{folder} is not what hwgen built: {', '.join(changed)} changed or missing"
             raise UserError(Problem(None, reason, "build it anew"))
@@ -194,8 +199,7 @@ def simulate(
             )
         )
     free, stalled = results
-    stages = {stage.name: stage.spec.schedule() for stage in planned.stages}
-    foretold = play(stages, chain(planned.stages), len(given)).ends
+    foretold = play_stages(planned.stages, len(given)).ends
     first = free.first_input_cycle or 0
     ends = tuple(cycle - first for cycle in free.last_output_cycles)
     changes = {
@@ -274,14 +278,13 @@ def layers(planned: Plan) -> list[dict]:
     """One row a stage: cycles by itself, multipliers, area, and why it is as it is."""
     rows = []
     for stage in planned.stages:
-        alone = play({stage.name: stage.spec.schedule()}, chain([stage]), 1)
         rows.append(
             {
                 "name": stage.name,
                 "layer": stage.node,
                 "engine": type(stage.spec).__name__.removesuffix("Spec"),
                 "interval": stage.interval,
-                "latency": alone.latency,
+                "latency": solo(stage).latency,
                 "multipliers": getattr(stage.spec, "multipliers", 0),
                 **asdict(stage.area),
                 "reason": stage.reason,

@@ -8,9 +8,9 @@ from hwgen.primitives import Part
 from hwgen.rtl_templates.channelwise import ChannelwiseSpec
 from hwgen.rtl_templates.conv import ConvSpec
 from hwgen.rtl_templates.convert import ConvertSpec
+from hwgen.rtl_templates.fifo import FifoSpec
 from hwgen.rtl_templates.join import AddSpec, ForkSpec
 from hwgen.rtl_templates.memory import VerilogTarget
-from hwgen.rtl_templates.queue import FifoSpec
 from hwgen.rtl_templates.requantise import RequantiseSpec
 from hwgen.schedule import Schedule
 

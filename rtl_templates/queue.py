@@ -1,18 +1,13 @@
-"""The queue at the output of every engine, and a FIFO, which is a queue and nothing else."""
-
-from dataclasses import dataclass
+"""The queue at the output of every engine."""
 
 from amaranth import Elaboratable, Module, Mux, Signal
 from amaranth.hdl import Assert
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import stream
 
-from hwgen.beats import Beats
-from hwgen.primitives import Adder, Compare, Memory, Part, Register, memory_style
+from hwgen.primitives import Adder, Compare, Memory, Register, memory_style
 from hwgen.rtl_templates.memory import LutRam
-from hwgen.schedule import Process, Put, Schedule, Take
 
-__all__ = ["FifoSpec", "Queue"]
+__all__ = ["Queue", "depth_for"]
 
 
 class Queue(Elaboratable):
@@ -88,55 +83,3 @@ def depth_for(latency: int, period: int) -> int:
     """Queue that never stops an engine that puts every ``period`` steps into a ready sink: one
     slot for each beat in flight, and one more for the beat that is being taken."""
     return -(-(latency + 1) // period) + 1
-
-
-@dataclass(frozen=True)
-class FifoSpec:
-    """Plumbing: ``depth`` beats between two engines. A beat is offered one cycle after it came."""
-
-    beats: Beats
-    depth: int
-
-    def __post_init__(self):
-        if self.depth < 1:
-            raise ValueError(f"depth must be at least 1, not {self.depth}")
-
-    @property
-    def inputs(self) -> tuple[Beats, ...]:
-        return (self.beats,)
-
-    @property
-    def outputs(self) -> tuple[Beats, ...]:
-        return (self.beats,)
-
-    def schedule(self) -> Schedule:
-        every = Process((self.beats.count,), takes=(Take("i"),), puts=(Put("o", 1, self.depth),))
-        return Schedule({"move": every})
-
-    def primitives(self) -> list[Part]:
-        return list(Queue.primitives(self.beats.width, self.depth))
-
-    def create(self, name: str = "fifo") -> "Fifo":
-        return Fifo(self)
-
-
-class Fifo(wiring.Component):
-    """A queue with a stream at each end."""
-
-    def __init__(self, spec: FifoSpec):
-        self.spec = spec
-        width = spec.beats.width
-        super().__init__({"i": In(stream.Signature(width)), "o": Out(stream.Signature(width))})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.queue = queue = Queue(self.spec.beats.width, self.spec.depth)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
-        step = self.i.valid & self.i.ready
-        m.d.comb += [
-            self.i.ready.eq(queue.room),
-            queue.reserve.eq(step),
-            queue.push.eq(step),
-            queue.data.eq(self.i.payload),
-        ]
-        return m

@@ -5,6 +5,7 @@ from amaranth.lib import stream
 
 from hwgen.manifest import Port, Probe, identifier
 from hwgen.plan import Plan
+from hwgen.plan.pipeline import WORLD, input_ports, output_ports
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.schedule import Process
 
@@ -14,10 +15,8 @@ __all__ = ["Accelerator", "edge_ports", "probes"]
 def edge_ports(plan: Plan) -> tuple[Port, Port]:
     """The AXI4-Stream ports: beats go in as the first stage takes them, and out as the last puts
     them, in whole bytes."""
-    return (
-        Port("s_axis", plan.stages[0].spec.inputs[0]),
-        Port("m_axis", plan.stages[-1].spec.outputs[0]),
-    )
+    entry, leaving = plan.ends
+    return Port("s_axis", entry), Port("m_axis", leaving)
 
 
 def probes(plan: Plan) -> tuple[Probe, ...]:
@@ -64,35 +63,41 @@ class Accelerator(Elaboratable):
         m = Module()
         m.domains.sync = ClockDomain()
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        upstream = stream.Signature(self.plan.stages[0].spec.inputs[0].width).create(
-            path=("input",)
-        )
+        entry, leaving = self.plan.ends
+        streams = {WORLD: stream.Signature(entry.width).create(path=("input",))}
         m.d.comb += [
-            upstream.payload.eq(self.s_data),
-            upstream.valid.eq(self.s_valid),
-            self.s_ready.eq(upstream.ready),
+            streams[WORLD].payload.eq(self.s_data),
+            streams[WORLD].valid.eq(self.s_valid),
+            self.s_ready.eq(streams[WORLD].ready),
         ]
         for stage in self.plan.stages:
             name = identifier(stage.name)
-            engine = stage.spec.create(name)
-            m.submodules[name] = engine
-            downstream = stream.Signature(stage.spec.outputs[0].width).create(path=(name,))
-            m.d.comb += [
-                engine.i.payload.eq(upstream.payload),
-                engine.i.valid.eq(upstream.valid),
-                upstream.ready.eq(engine.i.ready),
-                downstream.payload.eq(engine.o.payload),
-                downstream.valid.eq(engine.o.valid),
-                engine.o.ready.eq(downstream.ready),
-            ]
-            upstream = downstream
-        count = self.plan.stages[-1].spec.outputs[0].count
-        m.submodules.beats = beats = Sequencer(Process((count,)))
+            m.submodules[name] = engine = stage.spec.create(name)
+            for port, source in zip(input_ports(stage.spec), stage.sources, strict=True):
+                # What is read is taken out: what is left in the end goes to the world.
+                _connect(m, streams.pop(source), getattr(engine, port))
+            for port, beats in zip(output_ports(stage.spec), stage.spec.outputs, strict=True):
+                # A fork's outputs are numbered; the one output of an engine has its name.
+                path = (name,) if port == "o" else (name, port)
+                downstream = stream.Signature(beats.width).create(path=path)
+                _connect(m, getattr(engine, port), downstream)
+                streams[stage.name, port] = downstream
+        (out,) = streams.values()
+        m.submodules.beats = beats = Sequencer(Process((leaving.count,)))
         m.d.comb += [
             beats.step.eq(self.m_valid & self.m_ready),
-            self.m_data.eq(upstream.payload),
-            self.m_valid.eq(upstream.valid),
-            upstream.ready.eq(self.m_ready),
+            self.m_data.eq(out.payload),
+            self.m_valid.eq(out.valid),
+            out.ready.eq(self.m_ready),
             self.m_last.eq(beats.moves[-1]),
         ]
         return m
+
+
+def _connect(m: Module, source, target) -> None:
+    """Wire one end of a stream to the other."""
+    m.d.comb += [
+        target.payload.eq(source.payload),
+        target.valid.eq(source.valid),
+        source.ready.eq(target.ready),
+    ]

@@ -20,8 +20,8 @@ from hwgen.rtl_templates import ConvertSpec
 
 __all__ = ["Edge", "choose", "converter"]
 
-#: From the op with this number to the op with that number.
-Edge = tuple[int, int]
+#: From the op with this number to the op with that number, and to which of its inputs.
+Edge = tuple[int, int, int]
 
 #: Candidates of one op that the solver weighs: the cheapest that are fast enough.
 MOST = 12
@@ -58,24 +58,26 @@ def choose(
     costs = [c.cost for some in fast for c in some]
     areas = [c.area for some in fast for c in some]
     pairs: list[tuple[int, int, int]] = []  # edge, candidate at its source, at its target
-    for number, (a, b) in enumerate(edges):
+    for number, (a, b, port) in enumerate(edges):
         for i, before in enumerate(fast[a]):
             for j, after in enumerate(fast[b]):
-                way = converter(before.spec.outputs[0], after.spec.inputs[0], board.family)
+                way = converter(before.spec.outputs[0], after.spec.inputs[port], board.family)
                 if way is not None and way[0] <= limit:
                     pairs.append((number, start[a] + i, start[b] + j))
                     costs.append(cost(way[1], board))
                     areas.append(way[1])
 
     singles = int(start[-1])
-    rows = lil_array((len(fast) + sum(len(fast[a]) + len(fast[b]) for a, b in edges), len(costs)))
+    rows = lil_array(
+        (len(fast) + sum(len(fast[a]) + len(fast[b]) for a, b, _ in edges), len(costs))
+    )
     equal = []
     for op in range(len(fast)):
         rows[op, start[op] : start[op + 1]] = 1
         equal.append(1)
     # What flows over an edge is what is chosen at each of its ends.
     first: dict[tuple[int, int, int], int] = {}
-    for number, (a, b) in enumerate(edges):
+    for number, (a, b, _) in enumerate(edges):
         for end, op in enumerate((a, b)):
             for column in range(start[op], start[op + 1]):
                 rows[len(equal), column] = -1

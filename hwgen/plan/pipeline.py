@@ -1,24 +1,51 @@
-"""The plan's engines and plumbing, in a row, and how they play together."""
+"""The plan's engines and plumbing, what feeds what, and how they play together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from hwgen.beats import Beats
 from hwgen.cost import Area
 from hwgen.game import Link, Played, play
-from hwgen.rtl_templates import ConvertSpec, FifoSpec, Spec
+from hwgen.network import Input, Network
+from hwgen.rtl_templates import ConvertSpec, FifoSpec, ForkSpec, Spec
 
-__all__ = ["Stage", "chain", "needed_depths", "play_stages", "with_fifos"]
+__all__ = [
+    "WORLD",
+    "Stage",
+    "assemble",
+    "input_ports",
+    "links",
+    "needed_depths",
+    "output_ports",
+    "play_stages",
+    "solo",
+    "with_fifos",
+]
+
+#: A stage's output: the stage's name and the port's.
+Source = tuple[str, str]
+
+#: The source of the accelerator's own input.
+WORLD: Source = ("", "")
+
+#: A FIFO that can hold a frame is taken to be as good as an endless one, up to so many beats.
+ROOMY = 1 << 16
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One component of the accelerator: its name, what it is, for which node, and why so."""
+    """One component of the accelerator.
+
+    ``tensor`` is the node whose integers leave it, ``node`` the same if the stage computes them and
+    None if it only moves them. ``sources`` says where each of its inputs comes from.
+    """
 
     name: str
     spec: Spec
     node: str | None
+    tensor: str
     reason: str
+    sources: tuple[Source, ...] = (WORLD,)
     area: Area = field(default_factory=Area)
 
     @property
@@ -27,88 +54,166 @@ class Stage:
         return self.spec.schedule().steps
 
 
-def chain(stages: Sequence[Stage]) -> list[Link]:
-    """Links from each stage to the next, and to the world at both ends."""
-    names = [stage.name for stage in stages]
-    inner = [Link((a, "o"), (b, "i")) for a, b in pairwise(names)]
-    return [Link(None, (names[0], "i")), *inner, Link((names[-1], "o"), None)]
+def input_ports(spec: Spec) -> list[str]:
+    """Names of a component's inputs: ``i``, or ``i0``, ``i1`` and so on."""
+    count = len(spec.inputs)
+    return ["i"] if count == 1 else [f"i{n}" for n in range(count)]
+
+
+def output_ports(spec: Spec) -> list[str]:
+    """Names of a component's outputs: ``o``, or ``o0``, ``o1`` and so on."""
+    count = len(spec.outputs)
+    return ["o"] if count == 1 else [f"o{n}" for n in range(count)]
+
+
+def links(stages: Sequence[Stage]) -> list[Link]:
+    """Every stream: from the world, between stages, and, where nobody reads, to the world."""
+    made, unread = [], {(s.name, port): None for s in stages for port in output_ports(s.spec)}
+    for stage in stages:
+        for port, source in zip(input_ports(stage.spec), stage.sources, strict=True):
+            made.append(Link(None if source == WORLD else source, (stage.name, port)))
+            unread.pop(source, None)
+    return made + [Link(source, None) for source in unread]
 
 
 def play_stages(stages: Sequence[Stage], frames: int, until_steady: bool = False) -> Played:
     """The token game over ``stages``."""
     schedules = {stage.name: stage.spec.schedule() for stage in stages}
-    return play(schedules, chain(stages), frames, until_steady)
+    return play(schedules, links(stages), frames, until_steady)
 
 
-def converted(engines: Sequence[Stage]) -> list[Stage]:
-    """``engines`` with a width converter wherever one puts other beats than the next takes."""
+def solo(stage: Stage) -> Played:
+    """One frame through a stage by itself."""
+    alone = replace(stage, sources=(WORLD,) * len(stage.spec.inputs))
+    return play_stages([alone], 1)
+
+
+def assemble(network: Network, engines: Mapping[str, Stage]) -> list[Stage]:
+    """The engines (by node) in the order of the network, with forks where a tensor has several
+    readers, and width converters where one puts other beats than the next takes."""
     stages: list[Stage] = []
-    for engine in engines:
-        if stages:
-            source, target = stages[-1].spec.outputs[0], engine.spec.inputs[0]
-            if (source.lanes, source.pixels) != (target.lanes, target.pixels):
+    ways: dict[str, list[tuple[Source, Beats]]] = {}
+
+    def offer(tensor: str, source: Source, beats: Beats, readers: int) -> None:
+        """Let ``readers`` read what ``source`` puts."""
+        ways[tensor] = [(source, beats)]
+        if readers > 1:
+            name, spec = f"{_plain(tensor)}_fork", ForkSpec(beats, readers)
+            stages.append(Stage(name, spec, None, tensor, f"{readers} readers", (source,)))
+            ways[tensor] = [((name, port), beats) for port in output_ports(spec)]
+
+    readers = {node.name: 0 for node in network}
+    for node in network:
+        for name in node.inputs:
+            readers[name] += 1
+    for name in network.outputs:
+        readers[name] += 1
+    for node in network:
+        if isinstance(node.op, Input):
+            first = next(n for n in network if node.name in n.inputs)
+            beats = engines[first.name].spec.inputs[first.inputs.index(node.name)]
+            offer(node.name, WORLD, beats, readers[node.name])
+            continue
+        engine = engines[node.name]
+        sources = []
+        for number, (tensor, wanted) in enumerate(
+            zip(node.inputs, engine.spec.inputs, strict=True)
+        ):
+            source, beats = ways[tensor].pop(0)
+            if (beats.lanes, beats.pixels) != (wanted.lanes, wanted.pixels):
+                name = f"{engine.name}_convert{number or ''}"
                 reason = (
-                    f"{source.pixels} x {source.lanes} values a beat become "
-                    f"{target.pixels} x {target.lanes}"
+                    f"{beats.pixels} x {beats.lanes} values a beat become "
+                    f"{wanted.pixels} x {wanted.lanes}"
                 )
-                spec = ConvertSpec(source, target)
-                stages.append(Stage(f"{engine.name}_convert", spec, None, reason))
-        stages.append(engine)
+                spec = ConvertSpec(beats, wanted)
+                stages.append(Stage(name, spec, None, tensor, reason, (source,)))
+                source = (name, "o")
+            sources.append(source)
+        stages.append(replace(engine, sources=tuple(sources)))
+        offer(node.name, (engine.name, "o"), engine.spec.outputs[0], readers[node.name])
     return stages
 
 
-def with_fifos(stages: Sequence[Stage], depths: Sequence[int], interval: int) -> list[Stage]:
-    """``stages`` with a FIFO of ``depths[n]`` beats before stage ``n``; none where it is 0."""
+def _plain(name: str) -> str:
+    return name.replace(".", "_")
+
+
+#: An input of a stage: the stage's name, and the number of the input.
+Place = tuple[str, int]
+
+
+def with_fifos(
+    stages: Sequence[Stage], depths: Mapping[Place, int], interval: int = 0
+) -> list[Stage]:
+    """``stages`` with a FIFO of ``depths[place]`` beats before each input; none where it is 0."""
     result: list[Stage] = []
-    for stage, depth in zip(stages, depths, strict=True):
-        if depth:
-            reason = f"one beat less lengthens the interval of {interval} cycles, or deadlocks"
-            spec = FifoSpec(stage.spec.inputs[0], depth)
-            result.append(Stage(f"{stage.name}_fifo", spec, None, reason))
-        result.append(stage)
+    for stage in stages:
+        sources = list(stage.sources)
+        for number, source in enumerate(stage.sources):
+            depth = depths.get((stage.name, number), 0)
+            if depth:
+                name = f"{stage.name}_fifo{number or ''}"
+                reason = f"one beat less lengthens the interval of {interval} cycles, or deadlocks"
+                beats = stage.spec.inputs[number]
+                tensor = _tensor(stages, source)
+                spec = FifoSpec(beats, depth)
+                result.append(Stage(name, spec, None, tensor, reason, (source,)))
+                sources[number] = (name, "o")
+        result.append(replace(stage, sources=tuple(sources)))
     return result
 
 
-def needed_depths(stages: Sequence[Stage], frames: int) -> list[int]:
-    """Depth of the FIFO before each stage; 0 is none.
+def _tensor(stages: Sequence[Stage], source: Source) -> str:
+    return next(stage.tensor for stage in stages if stage.name == source[0])
+
+
+def needed_depths(stages: Sequence[Stage], frames: int) -> dict[Place, int]:
+    """Depth of the FIFO before each input of a stage; places that need none are left out.
 
     No FIFO can lose a beat without lengthening the interval that is seen over ``frames`` frames, or
     deadlocking. Less room never shortens an interval, so a depth that was made as small as it gets
     while later ones were still large stays the smallest.
     """
 
-    def interval(depths: Sequence[int]) -> int | None:
-        played = play_stages(with_fifos(stages, depths, 0), frames)
+    def interval(depths: Mapping[Place, int]) -> int | None:
+        played = play_stages(with_fifos(stages, depths), frames)
         return None if played.deadlock else played.interval
 
-    none = [0] * len(stages)
-    plain = interval(none)
+    plain = interval({})
     if plain is not None and plain <= max(stage.interval for stage in stages):
-        return none
-    roomy = [0, *(stage.spec.inputs[0].count for stage in stages[1:])]
-    played = play_stages(with_fifos(stages, roomy, 0), frames)
-    best = played.interval
+        return {}
+    places = [
+        (stage.name, number)
+        for stage in stages
+        for number, source in enumerate(stage.sources)
+        if source != WORLD
+    ]
+    beats = {s.name: s.spec.inputs for s in stages}
+    roomy = {(name, n): min(ROOMY, 2 * beats[name][n].count) for name, n in places}
+    filled = with_fifos(stages, roomy)
+    played = play_stages(filled, frames)
+    best = None if played.deadlock else played.interval
     if plain == best:
-        return none
+        return {}
     # What was never in a FIFO needs no room there, so nothing changes with these depths.
-    held = {
-        link.target[0]: peak
-        for link, peak in zip(
-            chain(with_fifos(stages, roomy, 0))[1:-1], played.peak[1:-1], strict=True
-        )
-        if link.target
+    peaks = {link.source: peak for link, peak in zip(links(filled), played.peak, strict=True)}
+    depths = {(name, n): peaks[f"{name}_fifo{n or ''}", "o"] for name, n in places}
+    # A deep FIFO holds some of its beats in its ring, where the game does not count them.
+    depths = {
+        place: depth if depth < 3 or roomy[place] <= 32 else roomy[place]
+        for place, depth in depths.items()
     }
-    depths = [0, *(held[stage.name] for stage in stages[1:])]
-    without = [depth if depth > 1 else 0 for depth in depths]
+    without = {place: depth for place, depth in depths.items() if depth > 1}
     if interval(without) == best:
         depths = without
-    for n in range(1, len(stages)):
-        low, high = -1, depths[n]
+    for place in list(depths):
+        low, high = -1, depths[place]
         while high - low > 1:
-            depths[n] = low + 1 if low < 0 else (low + high) // 2
+            depths[place] = low + 1 if low < 0 else (low + high) // 2
             if interval(depths) == best:
-                high = depths[n]
+                high = depths[place]
             else:
-                low = depths[n]
-        depths[n] = high
-    return depths
+                low = depths[place]
+        depths[place] = high
+    return {place: depth for place, depth in depths.items() if depth}

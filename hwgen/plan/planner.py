@@ -10,7 +10,7 @@ from hwgen.manifest import identifier
 from hwgen.network import Input, Network, Node
 from hwgen.plan.candidates import Candidate, candidates
 from hwgen.plan.choose import Edge, choose
-from hwgen.plan.pipeline import Stage, converted, needed_depths, play_stages, with_fifos
+from hwgen.plan.pipeline import Stage, assemble, needed_depths, play_stages, with_fifos
 from hwgen.plan.value import Plan
 
 __all__ = ["plan"]
@@ -54,18 +54,18 @@ def plan(
 
 
 def _edges(network: Network, nodes: Sequence[Node]) -> list[Edge]:
-    """Edges between ``nodes``, by number; UserError unless they form a chain."""
-    number = {node.name: n for n, node in enumerate(nodes)}
-    edges = [
-        (number[name], n) for n, node in enumerate(nodes) for name in node.inputs if name in number
-    ]
-    if [*network.outputs] != [nodes[-1].name] or edges != [
-        (n, n + 1) for n in range(len(nodes) - 1)
-    ]:
+    """What reads what, by number; UserError if there is more than one output."""
+    if len(network.outputs) != 1:
         raise UserError(
-            Problem(None, "the network branches", "give one in which each layer feeds the next")
+            Problem(None, f"the network has {len(network.outputs)} outputs", "give one with one")
         )
-    return edges
+    number = {node.name: n for n, node in enumerate(nodes)}
+    return [
+        (number[name], n, port)
+        for n, node in enumerate(nodes)
+        for port, name in enumerate(node.inputs)
+        if name in number
+    ]
 
 
 def _choose(
@@ -139,16 +139,18 @@ def _assemble(
     fps: float | None,
 ) -> Plan:
     """The plan with these engines: converters and FIFOs put in, and played."""
-    engines = [
-        Stage(identifier(node.name), pick.spec, node.name, _reason(pick, some, limit))
+    engines = {
+        node.name: Stage(
+            identifier(node.name), pick.spec, node.name, node.name, _reason(pick, some, limit)
+        )
         for node, pick, some in zip(nodes, chosen, options, strict=True)
-    ]
-    bare = converted(engines)
+    }
+    bare = assemble(network, engines)
     frames = FRAMES
     while True:
         depths = needed_depths(bare, frames)
-        seen = play_stages(with_fifos(bare, depths, 0), frames).interval
-        played = play_stages(with_fifos(bare, depths, 0), MOST_FRAMES, until_steady=True)
+        seen = play_stages(with_fifos(bare, depths), frames).interval
+        played = play_stages(with_fifos(bare, depths), MOST_FRAMES, until_steady=True)
         if played.interval == seen or frames >= MOST_FRAMES:
             break
         frames *= 2  # the beginning told too little of how it goes on

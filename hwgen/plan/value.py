@@ -1,19 +1,25 @@
 """The plan as a value: every decision, with its reason, and what follows from it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 
 from hwgen.beats import Beats
 from hwgen.board import Board
 from hwgen.cost import Area, total
 from hwgen.network import Network
-from hwgen.plan.pipeline import Stage
-from hwgen.rtl_templates import ENGINES, ConvertSpec, FifoSpec, Spec
+from hwgen.plan.pipeline import Stage, input_ports, links, output_ports
+from hwgen.rtl_templates import ENGINES, ConvertSpec, FifoSpec, ForkSpec, Spec
 
 __all__ = ["Plan", "PlanError", "plan_from_json"]
 
-FORMAT = 1
+FORMAT = 2
+
+#: Components that compute nothing.
+PLUMBING: dict[str, type] = {kind.__name__: kind for kind in (ConvertSpec, FifoSpec, ForkSpec)}
+
+#: What reading something else than a plan can raise.
+BROKEN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 class PlanError(ValueError):
@@ -60,6 +66,19 @@ class Plan:
         return self.multiply_adds / (built * self.interval) if built else 0.0
 
     @property
+    def ends(self) -> tuple[Beats, Beats]:
+        """Beats of the accelerator's own input and output."""
+        specs = {stage.name: stage.spec for stage in self.stages}
+        streams = links(self.stages)
+        (entry,) = (link.target for link in streams if link.source is None and link.target)
+        (leaving,) = (link.source for link in streams if link.target is None and link.source)
+        source, target = specs[entry[0]], specs[leaving[0]]
+        return (
+            source.inputs[input_ports(source).index(entry[1])],
+            target.outputs[output_ports(target).index(leaving[1])],
+        )
+
+    @property
     def fifos(self) -> dict[str, int]:
         """Depth of each FIFO, by name."""
         return {s.name: s.spec.depth for s in self.stages if isinstance(s.spec, FifoSpec)}
@@ -93,10 +112,12 @@ def _stage_tree(stage: Stage) -> dict:
     return {
         "name": stage.name,
         "node": stage.node,
+        "tensor": stage.tensor,
+        "sources": stage.sources,
         "engine": type(spec).__name__,
         "folding": _folding(spec),
-        "input": str(spec.inputs[0]),
-        "output": str(spec.outputs[0]),
+        "inputs": [str(beats) for beats in spec.inputs],
+        "outputs": [str(beats) for beats in spec.outputs],
         "interval": stage.interval,
         "multipliers": getattr(spec, "multipliers", 0),
         "area": asdict(stage.area),
@@ -116,6 +137,12 @@ def _folding(spec: Spec) -> dict:
     return tree
 
 
+def _numbers(tree: Mapping, names: Iterable[str]) -> None:
+    for name in names:
+        if type(tree[name]) is not int:
+            raise PlanError(f"{name} is {tree[name]!r}, no whole number")
+
+
 def plan_from_json(text: str, network: Network) -> Plan:
     """The plan that ``to_json`` wrote for ``network``; PlanError if it is none."""
     kinds = {kind.__name__: kind for some in ENGINES.values() for kind in some}
@@ -126,20 +153,34 @@ def plan_from_json(text: str, network: Network) -> Plan:
         board = dict(tree["board"])
         board["initialised"] = tuple(board["initialised"])
         board["sources"] = tuple(tuple(source) for source in board["sources"])
+        _numbers(tree, ("latency", "interval", "multiply_adds"))
         stages: list[Stage] = []
-        tensor = network.input.type
         for item in tree["stages"]:
             folding: Mapping = item["folding"]
+            _numbers(item["area"], item["area"])
+            if not isinstance(item["name"], str) or not isinstance(item["reason"], str):
+                raise PlanError(f"the stage {item['name']!r} is not named by a text")
             spec: Spec
             if item["node"] is not None:
                 spec = kinds[item["engine"]]((network[item["node"]].op,), **folding)
-                tensor = network[item["node"]].op.output
-            elif item["engine"] == "FifoSpec":
-                spec = FifoSpec(Beats(tensor, **folding["beats"]), folding["depth"])
             else:
-                spec = ConvertSpec(*(Beats(tensor, **folding[n]) for n in ("source", "target")))
+                tensor = network[item["tensor"]].op.output
+                beats = {
+                    name: Beats(tensor, **value) if isinstance(value, dict) else value
+                    for name, value in folding.items()
+                }
+                spec = PLUMBING[item["engine"]](**beats)
+            sources = tuple((name, port) for name, port in item["sources"])
             stages.append(
-                Stage(item["name"], spec, item["node"], item["reason"], Area(**item["area"]))
+                Stage(
+                    item["name"],
+                    spec,
+                    item["node"],
+                    item["tensor"],
+                    item["reason"],
+                    sources,
+                    Area(**item["area"]),
+                )
             )
         return Plan(
             Board(**board),
@@ -151,5 +192,5 @@ def plan_from_json(text: str, network: Network) -> Plan:
         )
     except PlanError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except BROKEN as error:
         raise PlanError(f"not a plan for this network: {error}") from error

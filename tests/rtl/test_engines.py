@@ -109,7 +109,7 @@ def cases():
         yield ConvertSpec(Beats(source, a, 2), Beats(source, b, 2))
     for (a, p), (b, q) in (((1, 1), (10, 4)), ((10, 4), (3, 1)), ((10, 2), (10, 4))):
         yield ConvertSpec(Beats(source, a, p), Beats(source, b, q))
-    for depth in (1, 2, 5):
+    for depth in (1, 2, 5, 33, 40):
         yield FifoSpec(Beats(source, 3), depth)
 
 
