@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench fuzz lint clean
 
 demo: .venv/ready
 	$(BIN)/hwgen build fashion_cnn --board ulx3s --out build/demo --force
@@ -19,6 +19,10 @@ lint: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.main
+
+# Random networks through the whole way: make fuzz N=200
+fuzz: .venv/ready
+	HWGEN_FUZZ=$(or $(N),50) $(BIN)/python -m pytest tests/whole -q
 
 clean:
 	rm -rf build .venv
