@@ -2,17 +2,18 @@
 
 import os
 import platform
-import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
-from hwgen.sim.verilator import environment
-from hwgen.synth import tools
+from hwgen import doctor
 
 __all__ = ["machine", "versions"]
 
-#: Distributions whose version decides what comes out, or how long it takes.
+#: Packages whose version decides what comes out, or how long it takes, beside the tools that
+#: ``hwgen doctor`` lists.
 PACKAGES = ("hwgen", "amaranth", "numpy", "scipy", "numba", "torch")
+
+TOOLS = ("verilator", "C++ compiler", "Yosys", "nextpnr-ecp5")
 
 
 def machine() -> dict[str, str | int]:
@@ -31,20 +32,10 @@ def machine() -> dict[str, str | int]:
 
 
 def versions() -> dict[str, str]:
-    """Tools by name, as they say it themselves."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    found["yosys"] = _said([*tools.yosys(), "-V"])
-    found["nextpnr-ecp5"] = _said([*tools.nextpnr_ecp5(), "--version"])
-    found["verilator"] = _said(["verilator", "--version"])
+    """Versions by name of package or tool."""
+    found = {name: version(name) for name in PACKAGES}
+    rows = {row.tool: row for row in doctor.examine()}
+    for tool in TOOLS:
+        wheel = " (WebAssembly)" if rows[tool].where.endswith("(WebAssembly)") else ""
+        found[tool] = rows[tool].version + wheel
     return found
-
-
-def _said(command: list[str]) -> str:
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
-    lines = (done.stdout + done.stderr).strip().splitlines()
-    return lines[0].strip('"') if lines else "unknown"

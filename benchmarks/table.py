@@ -6,6 +6,9 @@ __all__ = ["markdown"]
 
 RESOURCES = ("lut", "ff", "dsp", "bram")
 
+#: Tools whose version the head names; the rest are in the JSON.
+TOOLS = ("verilator", "Yosys", "nextpnr-ecp5")
+
 #: Stages whose estimate is further off than this, and not merely by some LUTs, are marked.
 FAR, SLIGHT = 0.15, 60
 
@@ -19,7 +22,7 @@ def markdown(found: Mapping) -> str:
         f"Written by `{found['command']}` from `main.json`, which it also wrote. Measured on "
         f"{found['machine']['cores']} cores ({found['machine']['processor']}), Python "
         f"{found['machine']['python']}, "
-        + ", ".join(f"{name} {text}" for name, text in _tools(found["tools"]).items())
+        + ", ".join(f"{name} {found['tools'][name]}" for name in TOOLS)
         + ".",
         "",
         "| | " + " | ".join(board["title"] for board in boards.values()) + " |",
@@ -38,17 +41,6 @@ def markdown(found: Mapping) -> str:
         if routed := board["clock"]["routed"]:
             lines += ["", *_critical(routed)]
     return "\n".join(lines) + "\n"
-
-
-def _tools(versions: Mapping[str, str]) -> dict[str, str]:
-    wanted = {"verilator": "Verilator", "yosys": "Yosys", "nextpnr-ecp5": "nextpnr"}
-    return {title: _number(versions[name]) for name, title in wanted.items()}
-
-
-def _number(text: str) -> str:
-    """The version in what a tool says of itself: the first word with a digit."""
-    words = [word.strip('"()') for word in text.split()]
-    return next((word for word in words if any(c.isdigit() for c in word)), text)
 
 
 def _cycles(board: Mapping, key: str) -> str:

@@ -14,6 +14,9 @@ __all__ = ["Manifest", "Port", "Probe", "identifier", "read_manifest"]
 
 FORMAT = 1
 
+#: What reading something else than a manifest can raise.
+BROKEN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
 
 @dataclass(frozen=True)
 class Port:
@@ -93,11 +96,17 @@ def read_manifest(folder: Path) -> Manifest:
             Probe(p["node"], p["signal"], _beats(p["beats"])) for p in tree["probes"]
         )
         tree["sources"] = tuple(tree["sources"])
+        tree["hashes"], tree["versions"] = dict(tree["hashes"]), dict(tree["versions"])
         manifest = Manifest(**tree)
     except OSError as error:
         raise ValueError(f"{folder} is no build directory: it has no manifest.json") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except BROKEN as error:
         raise ValueError(f"{folder / 'manifest.json'} is damaged: {error}") from error
+    texts = (manifest.design, manifest.top, manifest.clock, manifest.reset, *manifest.sources)
+    texts += (manifest.input.name, manifest.output.name, *manifest.hashes.values())
+    texts += tuple(text for probe in manifest.probes for text in (probe.node, probe.signal))
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{folder / 'manifest.json'} is damaged: a name is no text")
     for name in (*manifest.hashes, *(f"rtl/{source}" for source in manifest.sources)):
         if not (folder / name).resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"{folder / 'manifest.json'} names a file outside: {name}")

@@ -6,9 +6,8 @@ the hardware are read off it.
 """
 
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from math import lcm
-from operator import or_
 
 import numpy as np
 from amaranth import C, Cat, Module, Mux, Signal
@@ -19,7 +18,7 @@ from hwgen.beats import Beats
 from hwgen.primitives import Mux as MuxPart
 from hwgen.primitives import Part, Register
 from hwgen.rtl_templates.queue import Queue, depth_for
-from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.rtl_templates.sequencer import Sequencer, among
 from hwgen.schedule import Process, Put, Schedule, Take
 
 __all__ = ["ConvertSpec", "Converter", "Step"]
@@ -28,6 +27,11 @@ __all__ = ["ConvertSpec", "Converter", "Step"]
 #: Sources of a value, as numbers: ``n`` is value ``n`` of the beat that is taken, ``HELD + n`` what
 #: is held at place ``n``. ZERO is nothing, ANY is whatever is cheapest.
 HELD, ZERO, ANY = 1 << 20, -1, -2
+
+
+#: Longest programme, and most values that one may move in all: beyond, a converter is no longer
+#: small beside the engines that it joins.
+MOST_STEPS, MOST_MOVES = 1024, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -53,14 +57,17 @@ class ConvertSpec:
         if self.source.type.integers != self.target.type.integers:
             raise ValueError("both sides must carry the same tensor")
         if not self.possible(self.source, self.target):
-            raise ValueError(f"{self.source} and {self.target} order their values differently")
+            raise ValueError(f"{self.source} and {self.target} order their values too differently")
 
     @staticmethod
     def possible(source: Beats, target: Beats) -> bool:
-        """Whether both sides send the values in the same order."""
-        return source.pixels == target.pixels or all(
-            beats.pixels == 1 or beats.folds == 1 for beats in (source, target)
-        )
+        """Whether both sides send the values in the same order, and the programme stays short."""
+        together = source.pixels == target.pixels
+        if not together and any(b.pixels > 1 and b.folds > 1 for b in (source, target)):
+            return False
+        unit = _unit(source, target)
+        steps = max(-(-unit // beats.lanes) for beats in (source, target))
+        return steps <= MOST_STEPS and steps * max(source.values, target.values) <= MOST_MOVES
 
     @property
     def inputs(self) -> tuple[Beats, ...]:
@@ -74,14 +81,18 @@ class ConvertSpec:
     def lanes(self) -> tuple[list[int], list[int]]:
         """Real values of each beat of a unit, on both sides.
 
-        A unit is the fewest whole pixel groups of both.
+        A unit is the fewest whole pixel groups of both; or, where lanes divide the channels, the
+        fewest whole beats of both.
         """
         channels = self.source.type.channels
-        unit = lcm(self.source.pixels, self.target.pixels)
+        unit = _unit(self.source, self.target)
+        if unit < channels:
+            return tuple([b.lanes] * (unit // b.lanes) for b in (self.source, self.target))  # type: ignore
+        pixels = lcm(self.source.pixels, self.target.pixels)
         source, target = (
             [
                 min(beats.lanes, channels - fold * beats.lanes) * beats.pixels // self.together
-                for _ in range(unit // beats.pixels)
+                for _ in range(pixels // beats.pixels)
                 for fold in range(beats.folds)
             ]
             for beats in (self.source, self.target)
@@ -174,6 +185,14 @@ class ConvertSpec:
         return Converter(self)
 
 
+def _unit(source: Beats, target: Beats) -> int:
+    """Values, of each pixel if pixels stay together, after which the programme starts anew."""
+    channels, both = source.type.channels, lcm(source.lanes, target.lanes)
+    if source.pixels == target.pixels:
+        return both if channels % both == 0 else channels
+    return channels * lcm(source.pixels, target.pixels)
+
+
 class Converter(wiring.Component):
     """The hardware of ``ConvertSpec``: a beat a cycle on the busier side, one cycle later."""
 
@@ -239,6 +258,5 @@ def _choose(by_step: np.ndarray, values, at):
     most, *others = sorted(steps, key=lambda source: -len(steps[source]))
     result = values[most]
     for source in others:
-        chosen = reduce(or_, (at == number for number in steps[source]))
-        result = Mux(chosen, values[source], result)
+        result = Mux(among(at, steps[source], len(by_step)), values[source], result)
     return result

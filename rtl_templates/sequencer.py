@@ -10,7 +10,7 @@ from hwgen.primitives import Adder, Compare, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.schedule import At, Process
 
-__all__ = ["Pointer", "Sequencer", "deltas"]
+__all__ = ["Pointer", "Sequencer", "among", "deltas"]
 
 
 class Sequencer(Elaboratable):
@@ -37,7 +37,7 @@ class Sequencer(Elaboratable):
 
     def selects(self, at: At):
         """High when ``at`` selects the current step."""
-        return reduce(and_, (_among(self.index[n], at[n], self.loops[n]) for n in at), C(1, 1))
+        return reduce(and_, (among(self.index[n], at[n], self.loops[n]) for n in at), C(1, 1))
 
     def begins(self, depth: int):
         """High in the first step of an iteration of the outermost ``depth`` loops."""
@@ -72,16 +72,19 @@ class Sequencer(Elaboratable):
                 yield Compare(bits, constant=True)
 
 
-def _among(index, chosen: Sequence[int], trip: int):
-    """``index`` is one of ``chosen``."""
+def among(index, chosen: Sequence[int], trip: int):
+    """``index``, which is below ``trip``, is one of ``chosen``."""
     chosen = sorted(chosen)
     if len(chosen) == trip:
         return C(1, 1)
-    if chosen == list(range(chosen[0], chosen[-1] + 1)) and len(chosen) > 1:
+    if len(chosen) > 1 and chosen[-1] - chosen[0] == len(chosen) - 1:
         low = index >= chosen[0] if chosen[0] > 0 else C(1, 1)
         high = index <= chosen[-1] if chosen[-1] < trip - 1 else C(1, 1)
         return low & high
-    return reduce(or_, (index == n for n in chosen))
+    if len(chosen) <= 4:
+        return reduce(or_, (index == n for n in chosen))
+    # A table of one bit an index is what a synthesiser makes of a long list of comparisons anyway.
+    return C(sum(1 << n for n in chosen), trip).bit_select(index, 1)
 
 
 def deltas(loops: Sequence[int], strides: Sequence[int], frame: int) -> list[int]:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -147,13 +148,27 @@ def build_binary(folder: Path, *, trace: bool = False) -> Path:
 
 def _run(command: list[str], work: Path, env: dict[str, str]) -> None:
     try:
-        done = subprocess.run(
-            command, cwd=work, env=env, capture_output=True, text=True, errors="replace"
+        process = subprocess.Popen(
+            command,
+            cwd=work,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            process_group=0,
         )
     except FileNotFoundError as error:
         raise SimulationError(_absent("verilator")) from error
-    if done.returncode:
-        lines = (done.stdout + done.stderr).splitlines()
+    try:
+        said, _ = process.communicate()
+    except BaseException:  # an interrupt: make and the compilers that it started go as well
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    if process.returncode:
+        lines = said.splitlines()
         told = [line for line in lines if "rror" in line] or lines[-10:]
         raise SimulationError("Verilator could not build the design:\n" + "\n".join(told[:20]))
 

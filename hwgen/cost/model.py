@@ -103,10 +103,12 @@ def _block(family: str, depth: int, width: int, kind: str) -> Counter[str]:
 
 def _distributed(family: str, depth: int, width: int, kind: str) -> Counter[str]:
     shape = FAMILIES[family]
-    read = 0 if kind == "lutram" else width
     if kind == "rom":
-        inputs = (depth - 1).bit_length()
-        pieces = 1 << max(0, inputs - shape.inputs)
-        return Counter(rom=width * pieces if depth > 1 else 0, read=read if depth > 1 else 0)
+        # Of few words, many bits are alike, and synthesis merges them: of two words, each bit is
+        # the address or its complement.
+        distinct = min(width, 2**depth - 2)
+        pieces = 1 << max(0, (depth - 1).bit_length() - shape.inputs)
+        return Counter(rom=distinct * pieces, read=distinct)
+    read = 0 if kind == "lutram" else width
     rows = ceil(depth / shape.cell_depth)
     return Counter(cell=rows * ceil(width / shape.cell_width), row=(rows - 1) * width, read=read)

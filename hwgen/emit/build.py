@@ -79,10 +79,10 @@ def write_build(
     """
     check_target(folder, force)
     with _complete(folder) as partial:
-        progress("network")
+        progress("saving the network")
         save_network(network, partial)
         (partial / "plan.json").write_text(plan.to_json())
-        progress("Verilog")
+        progress("writing Verilog")
         (partial / "rtl").mkdir()
         sources = []
         for file, text in rtl_files(plan).items():
@@ -91,7 +91,7 @@ def write_build(
                 sources.append(file)
         source, target = edge_ports(plan)
         manifest = Manifest(name, source, target, probes(plan), tuple(sorted(sources)))
-        progress("bench")
+        progress("writing the bench")
         write_bench(partial, manifest, network, frames)
         np.savez_compressed(partial / "frames.npz", frames=frames)
         written = sorted(file for file in partial.rglob("*") if file.is_file())

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from hwgen.board import Board
+from hwgen.board import Board, board_names, load_board
 from hwgen.cost import Area, area, total
 from hwgen.errors import Problem, UserError
 from hwgen.manifest import identifier
 from hwgen.network import Input, Network, Node
 from hwgen.plan.candidates import Candidate, candidates
-from hwgen.plan.choose import Edge, choose
+from hwgen.plan.choose import RESOURCES, Edge, choose
 from hwgen.plan.pipeline import Stage, assemble, needed_depths, play_stages, with_fifos
 from hwgen.plan.value import Plan
 
@@ -40,17 +40,17 @@ def plan(
     for node in nodes:
         progress(f"engines for {node.name}")
         options.append(candidates(node.op, board))
-    room = Area(int(board.lut * USABLE_LUTS), board.ff, board.dsp, board.bram)
+    room = Area(*(getattr(_usable(board), name) for name in RESOURCES))
     while True:
         progress("choosing engines")
         chosen, limit = _choose(options, edges, board, room, fps, nodes)
         progress("sizing FIFOs")
         made = _assemble(network, board, nodes, options, chosen, limit, fps)
-        excess = made.area.excess(replace(board, lut=int(board.lut * USABLE_LUTS)))
+        excess = made.area.excess(_usable(board))
         if not excess:
             return made
         # Plumbing that the solver did not see: leave it room and choose again.
-        room = Area(*(getattr(room, r) - excess.get(r, 0) for r in ("lut", "ff", "dsp", "bram")))
+        room = Area(*(getattr(room, r) - excess.get(r, 0) for r in RESOURCES))
 
 
 def _edges(network: Network, nodes: Sequence[Node]) -> list[Edge]:
@@ -115,18 +115,32 @@ def _too_big(options, edges, board: Board, room: Area, slowest: int, nodes) -> U
     assert smallest is not None, "without a limit there is always a choice"
     used = total(candidate.area for candidate in smallest)
     lacking = [
-        f"{getattr(used, name)} {name.upper()} of {getattr(room, name)}"
-        for name in ("lut", "ff", "dsp", "bram")
+        f"{getattr(used, name):,} {name.upper()} where {getattr(room, name):,} may be used"
+        for name in RESOURCES
         if getattr(used, name) > getattr(room, name)
     ]
     most = max(range(len(smallest)), key=lambda n: smallest[n].cost)
+    larger = [name for name in board_names() if _holds(load_board(name), smallest)]
     return UserError(
         Problem(
             None,
-            f"the network does not fit {board.name}: its smallest plan needs {', '.join(lacking)}",
-            f"{nodes[most].name} takes most; use fewer bits or channels, or a larger board",
+            f"the network does not fit {board.name}: its smallest plan needs {', '.join(lacking)}; "
+            f"{nodes[most].name} takes most",
+            "use fewer bits or channels"
+            + (f", or a board that holds it: {', '.join(larger)}" if larger else ""),
         )
     )
+
+
+def _holds(board: Board, smallest: Sequence[Candidate]) -> bool:
+    """Whether these engines fit another board."""
+    used = total(area(candidate.spec.primitives(), board.family) for candidate in smallest)
+    return not used.excess(_usable(board))
+
+
+def _usable(board: Board) -> Board:
+    """The part of a board that a plan may take."""
+    return replace(board, lut=int(board.lut * USABLE_LUTS))
 
 
 def _assemble(

@@ -188,8 +188,12 @@ def _cycles(pair: Mapping, title: str) -> Verdict:
 def _boxes(plan: Plan) -> list[dict]:
     """The stages as the stream meets them, each with what enters it."""
     made = []
+    label = {stage.name: plots.label(stage) for stage in plan.stages}
+    before = None
     for stage, colour in zip(plan.stages, plots.colours(plan.stages), strict=True):
         spec = stage.spec
+        sources = [name for name, _ in stage.sources if name]
+        comes = " and ".join(label[name] for name in sources)
         folding = []
         if isinstance(spec, FifoSpec):
             folding.append(f"{spec.depth:,} beats deep")
@@ -197,6 +201,8 @@ def _boxes(plan: Plan) -> list[dict]:
             folding.append(f"{spec.in_lanes} in × {spec.out_lanes} out lanes")
             if spec.pixels > 1:
                 folding.append(f"× {spec.pixels} pixels")
+        elif len(spec.outputs) > 1:
+            folding.append(f"{len(spec.outputs)} ways")
         elif stage.node is None:
             folding.append(f"{_lanes(spec.inputs[0])} → {_lanes(spec.outputs[0])} lanes")
         else:
@@ -207,12 +213,15 @@ def _boxes(plan: Plan) -> list[dict]:
                 "name": plots.label(stage),
                 "engine": _engine(stage),
                 "folding": " ".join(folding),
+                # A branch: what comes is not what stands before.
+                "comes": comes if sources and sources != [before] else None,
                 **_wire(spec.inputs[0]),
                 "colour": colour,
                 "plumbing": stage.node is None,
                 "bottleneck": stage.interval == max(s.interval for s in plan.stages),
             }
         )
+        before = stage.name
     return made
 
 

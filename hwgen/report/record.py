@@ -5,9 +5,10 @@ What was not measured is null.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import NoneType
 
 from hwgen.cost import Area
 from hwgen.plan import Plan
@@ -16,9 +17,31 @@ __all__ = ["fresh", "merged", "read", "update", "write"]
 
 NAME = "report.json"
 
-#: Tables that every report has.
-KEYS = {"accuracy", "area", "board_title", "cycles", "design", "fifos", "multipliers"}
-KEYS |= {"throughput", "utilisation"}
+WHOLE, NUMBER = (int,), (int, float)
+_AREA = dict.fromkeys(("lut", "ff", "dsp", "bram"), WHOLE)
+_MEASURED = {name: (*kinds, NoneType) for name, kinds in _AREA.items()}
+_CYCLES = {"estimated": WHOLE, "simulated": (int, NoneType)}
+
+#: What every report holds: tables, and the types of their values. More may be there.
+SHAPE = {
+    "design": (str,),
+    "board": (str,),
+    "board_title": (str,),
+    "bit_exact": (bool, NoneType),
+    "frames": (int, NoneType),
+    "accuracy": {
+        "float": (*NUMBER, NoneType),
+        "integer": (*NUMBER, NoneType),
+        "images": (int, NoneType),
+    },
+    "cycles": {"interval": _CYCLES, "latency": _CYCLES},
+    "area": {"estimated": _AREA, "synthesized": _MEASURED, "available": _AREA},
+    "fits": (bool,),
+    "throughput": {"clock_mhz": NUMBER, "clock_source": (str,), "frames_per_second": NUMBER},
+    "utilisation": {"multipliers": NUMBER},
+    "multipliers": {"mac": WHOLE, "requantise": WHOLE},
+    "fifos": {},
+}
 
 
 def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> dict:
@@ -58,9 +81,25 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
 def read(folder: Path) -> dict:
     """The report of a build directory; OSError or ValueError if it is missing or damaged."""
     report = json.loads((folder / NAME).read_text())
-    if not isinstance(report, dict) or not report.keys() >= KEYS:
-        raise ValueError("not a report of hwgen")
+    if wrong := list(_wrong(report, SHAPE)):
+        raise ValueError(f"{', '.join(wrong)} missing or of another type")
     return report
+
+
+def _wrong(tree, shape, name: str = "") -> Iterator[str]:
+    """Names of everything in ``tree`` that is not as ``shape`` wants it."""
+    if not isinstance(shape, dict):
+        if type(tree) not in shape:
+            yield name
+    elif not isinstance(tree, dict):
+        yield name or "all"
+    else:
+        for key, inner in shape.items():
+            place = f"{name}.{key}" if name else key
+            if key in tree:
+                yield from _wrong(tree[key], inner, place)
+            else:
+                yield place
 
 
 def write(folder: Path, report: Mapping) -> None:

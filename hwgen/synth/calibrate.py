@@ -73,6 +73,9 @@ def corpus() -> Iterator[tuple[str, Spec]]:
     for given, wanted in ((1, 16), (16, 4), (3, 8)):
         spec = ConvertSpec(Beats(tensor, given), Beats(tensor, wanted))
         yield f"convert {given} to {wanted}", spec
+    wide = TensorType((7, 7, 64), 8, False)
+    for given, wanted in ((64, 3), (32, 1)):
+        yield f"convert {given} to {wanted}", ConvertSpec(Beats(wide, given), Beats(wide, wanted))
     for lanes, depth in ((4, 2), (16, 16), (8, 100)):
         yield f"fifo {lanes}, {depth} deep", FifoSpec(Beats(tensor, lanes), depth)
 
@@ -96,7 +99,9 @@ def _weights(rng, shape, bits):
 
 
 def _requantise(rng, channels, wide, bits, shift_only=False) -> Requantise:
-    scale = np.ones(channels, np.int64) if shift_only else rng.integers(300, 1 << 10, channels)
+    # Odd: a scale with zeros at its end is a smaller multiplier in disguise.
+    odd = 2 * rng.integers(150, 1 << 9, channels) + 1
+    scale = np.ones(channels, np.int64) if shift_only else odd
     source = TensorType((14, 14, channels), wide, True)
     return Requantise(source, scale, 12, bits, False, 0, 0, (1 << bits) - 1)
 
@@ -145,6 +150,7 @@ def main() -> None:
             if not options.stored:
                 known[family, name] = measure(spec, family)
                 print(family, name, area(spec.primitives(), family), known[family, name])
+                write(compare(known), options.file)  # an interrupted run keeps what it has
         if options.fit:
             measured = [known[family, name] for name in specs]
             for resource in ("lut", "ff"):

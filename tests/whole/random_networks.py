@@ -5,6 +5,7 @@ from random import Random
 
 import numpy as np
 
+from hwgen.beats import Beats
 from hwgen.board import load_board
 from hwgen.cost import area
 from hwgen.manifest import identifier
@@ -117,10 +118,11 @@ def random_network(chance: Random) -> Network:
     return Network(tuple(growing.nodes), (last,))
 
 
-def random_plan(network: Network, chance: Random) -> Plan:
-    """Any engine for each op whose streams the neighbours can take; FIFOs as they are needed."""
+def random_engines(network: Network, chance: Random) -> dict[str, Stage] | None:
+    """Any engine for each op whose streams the neighbours can take; None in a dead end, where two
+    branches order their values differently."""
     engines: dict[str, Stage] = {}
-    beats = {}
+    beats: dict[str, Beats] = {}
     for node in network:
         if isinstance(node.op, Input):
             continue
@@ -133,9 +135,21 @@ def random_plan(network: Network, chance: Random) -> Plan:
                 for name, wanted in zip(node.inputs, spec.inputs, strict=True)
             )
         ]
+        if not choices:
+            return None
         spec = chance.choice(choices)
         engines[node.name] = Stage(identifier(node.name), spec, node.name, node.name, "by chance")
         beats[node.name] = spec.outputs[0]
+        for name, wanted in zip(node.inputs, spec.inputs, strict=True):
+            beats.setdefault(name, wanted)  # the input comes as its first reader takes it
+    return engines
+
+
+def random_plan(network: Network, chance: Random) -> Plan:
+    """Random engines; FIFOs as they are needed."""
+    engines = None
+    while engines is None:
+        engines = random_engines(network, chance)
     bare = assemble(network, engines)
     stages = with_fifos(bare, needed_depths(bare, 4))
     stages = [replace(s, area=area(s.spec.primitives(), BOARD.family)) for s in stages]

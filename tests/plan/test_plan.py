@@ -1,0 +1,180 @@
+"""Plans: what they promise is what the token game plays, and what was asked for."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from hwgen.beats import Beats
+from hwgen.board import load_board
+from hwgen.errors import UserError
+from hwgen.network import Conv2d, Input, MaxPool2d, Network, Node, Requantise, TensorType
+from hwgen.network import Linear as Dense
+from hwgen.plan import PlanError, plan, plan_from_json
+from hwgen.plan.pipeline import WORLD, Stage, needed_depths, play_stages, with_fifos
+from hwgen.rtl_templates import FifoSpec
+from hwgen.schedule import Process, Put, Schedule, Take
+
+ULX3S = load_board("ulx3s")
+
+
+def network() -> Network:
+    """Convolution, rounding, pooling and a dense layer over 8 x 8 pixels."""
+    rng = np.random.default_rng(1)
+    nodes: list[Node] = []
+
+    def add(name, op):
+        nodes.append(Node(name, op, (nodes[-1].name,) if nodes else (), op.output))
+        return op.output
+
+    x = add("input", Input(TensorType((8, 8, 2), 6, False)))
+    weights = rng.integers(-7, 8, (4, 3, 3, 2))
+    x = add("conv", Conv2d(x, weights, rng.integers(-9, 9, 4), 4, padding=(1, 1, 1, 1)))
+    x = add("conv.requantise", _rounding(x))
+    x = add("pool", MaxPool2d(x, (2, 2), (2, 2)))
+    add("fc", Dense(x, rng.integers(-7, 8, (5, *x.shape)), rng.integers(-9, 9, 5), 4))
+    return Network(tuple(nodes), ("fc",))
+
+
+def _rounding(x: TensorType) -> Requantise:
+    return Requantise(x, np.full(x.shape[-1], 13), 8, 5, False, 0, 0, 31)
+
+
+NETWORK = network()
+
+
+@pytest.fixture(scope="module")
+def fastest():
+    return plan(NETWORK, ULX3S)
+
+
+def test_cycles_are_those_of_the_token_game(fastest):
+    for made in (fastest, plan(NETWORK, ULX3S, 20_000)):
+        ends = play_stages(made.stages, 12).ends
+        assert ends[0] == made.latency
+        assert set(np.diff(ends[4:])) == {made.interval}
+        assert made.interval >= max(stage.interval for stage in made.stages)
+
+
+def test_engines_and_the_whole_fit(fastest):
+    assert not fastest.area.excess(ULX3S)
+    tight = replace(ULX3S, dsp=6, lut=3000)
+    made = plan(NETWORK, tight)
+    assert not made.area.excess(tight)
+    assert made.interval > fastest.interval
+
+
+def test_a_target_gives_the_cheapest_that_reaches_it(fastest):
+    rate = fastest.frames_per_second / 8
+    made = plan(NETWORK, ULX3S, rate)
+    assert made.frames_per_second >= rate
+    for name in ("lut", "ff", "dsp"):
+        assert getattr(made.area, name) < getattr(fastest.area, name)
+
+
+def test_a_target_out_of_reach_names_the_best_in_reach(fastest):
+    with pytest.raises(UserError, match="out of reach on ulx3s; the best in reach is ") as error:
+        plan(NETWORK, ULX3S, 1e8)
+    best = float(error.value.problems[0].remedy.split("--fps ")[1].split()[0])
+    assert plan(NETWORK, ULX3S, best).frames_per_second >= best
+
+
+def test_what_does_not_fit_says_by_how_much():
+    with pytest.raises(UserError) as error:
+        plan(NETWORK, replace(ULX3S, lut=100, dsp=0))
+    text = str(error.value)
+    assert "the network does not fit ulx3s: its smallest plan needs " in text
+    assert " LUT where 85 may be used" in text
+
+
+def test_utilisation(fastest):
+    conv, fc = NETWORK["conv"].op, NETWORK["fc"].op
+    assert conv.macs == 8 * 8 * 4 * 9 * 2, "those on padding count"
+    assert fc.macs == 5 * 4 * 4 * 4
+    assert fastest.multiply_adds == conv.macs + fc.macs
+    built = {s.node: s.spec.multipliers for s in fastest.stages if hasattr(s.spec, "multipliers")}
+    assert fastest.multipliers("mac") == built["conv"] + built["fc"]
+    assert fastest.multipliers("requantise") == built["conv.requantise"]
+    able = (built["conv"] + built["fc"]) * fastest.interval
+    assert fastest.utilisation == fastest.multiply_adds / able
+
+
+def test_reasons_are_given(fastest):
+    assert all(stage.reason for stage in fastest.stages)
+
+
+def test_json_round_trip(fastest):
+    text = fastest.to_json()
+    again = plan_from_json(text, NETWORK)
+    assert again.to_json() == text
+    assert (again.interval, again.latency, again.fifos) == (
+        fastest.interval,
+        fastest.latency,
+        fastest.fifos,
+    )
+    assert [type(s.spec) for s in again.stages] == [type(s.spec) for s in fastest.stages]
+    with pytest.raises(PlanError):
+        plan_from_json(text.replace('"conv"', '"cnov"'), NETWORK)
+
+
+BEATS = Beats(TensorType((8,), 4, False), 1)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Takes and puts the eight beats of a frame at steps of its choice."""
+
+    process: Process
+    inputs: tuple[Beats, ...] = (BEATS,)
+    outputs: tuple[Beats, ...] = (BEATS,)
+
+    def schedule(self) -> Schedule:
+        return Schedule({"all": self.process})
+
+
+#: One beat in every other cycle.
+EVEN = Engine(Process((8, 2), (Take("i", {1: [0]}),), (Put("o", 1, 2, {1: [0]}),)))
+#: Eight beats in eight cycles, and then eight cycles of something else.
+BURST = Engine(Process((2, 8), (Take("i", {0: [0]}),), (Put("o", 1, 2, {0: [1]}),)))
+
+
+def row(*engines: Engine) -> list[Stage]:
+    sources = [(WORLD,), *(((f"s{n}", "o"),) for n in range(len(engines) - 1))]
+    return [
+        Stage(f"s{n}", engine, f"s{n}", f"s{n}", "", source)
+        for n, (engine, source) in enumerate(zip(engines, sources, strict=True))
+    ]
+
+
+FRAMES = 16
+
+
+@pytest.mark.parametrize(
+    "engines", [(EVEN, BURST), (BURST, EVEN), (EVEN, BURST, EVEN), (BURST, BURST, EVEN, BURST)]
+)
+def test_no_fifo_can_lose_a_beat(engines):
+    stages = row(*engines)
+    depths = needed_depths(stages, FRAMES)
+    assert depths, "engines that take turns need one"
+    assert play_stages(stages, FRAMES).interval > 16
+    assert play_stages(with_fifos(stages, depths), FRAMES).interval == 16
+    for place in depths:
+        shorter = play_stages(with_fifos(stages, depths | {place: depths[place] - 1}), FRAMES)
+        assert shorter.deadlock or shorter.interval > 16
+        longer = play_stages(with_fifos(stages, depths | {place: depths[place] + 1}), FRAMES)
+        assert longer.interval == 16
+
+
+@pytest.mark.parametrize("engines", [(EVEN, EVEN), (BURST,), (EVEN, EVEN, EVEN)])
+def test_a_chain_without_need_gets_none(engines):
+    assert needed_depths(row(*engines), FRAMES) == {}
+
+
+def test_fifos_are_named_with_their_depth():
+    stages = row(EVEN, BURST)
+    depths = needed_depths(stages, FRAMES)
+    made = plan(NETWORK, ULX3S)
+    whole = replace(made, stages=tuple(with_fifos(stages, depths, 16)))
+    assert whole.fifos == {"s1_fifo": depths["s1", 0]}
+    (fifo,) = (stage for stage in whole.stages if isinstance(stage.spec, FifoSpec))
+    assert "one beat less lengthens the interval of 16 cycles" in fifo.reason

@@ -1,0 +1,56 @@
+"""The benchmark's own code: steps are not measured twice, and the table says what the JSON says."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[2]
+RESULTS = HOME / "docs" / "benchmarks"
+
+
+def module(name: str):
+    """A file of ``benchmarks/``, which is not installed."""
+    spec = importlib.util.spec_from_file_location(name, HOME / "benchmarks" / f"{name}.py")
+    assert spec and spec.loader
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def test_a_step_is_measured_once(tmp_path):
+    file, count = tmp_path / "new" / "steps.json", []
+
+    def measure():
+        count.append(1)
+        return {"cycles": 7, "pair": (1, 2)}
+
+    steps = module("steps").Steps
+    first = steps(file)
+    expected = {"cycles": 7, "pair": [1, 2]}
+    assert first("simulate", "aa", measure) == first("simulate", "aa", measure) == expected
+    assert steps(file)("simulate", "aa", measure) == expected and len(count) == 1
+    steps(file)("simulate", "bb", measure)
+    assert len(count) == 2, "another design is measured anew"
+    steps(file, fresh=True)("simulate", "aa", measure)
+    assert len(count) == 3
+
+
+def test_a_step_that_fails_is_not_kept(tmp_path):
+    def broken():
+        raise RuntimeError("no tool")
+
+    steps = module("steps").Steps(tmp_path / "steps.json")
+    with pytest.raises(RuntimeError, match="no tool"):
+        steps("route", "aa", broken)
+    assert steps("route", "aa", lambda: 1) == 1
+
+
+def test_committed_table_is_that_of_the_committed_data():
+    found = json.loads((RESULTS / "main.json").read_text())
+    assert module("table").markdown(found) == (RESULTS / "main.md").read_text()
+    for board in found["boards"].values():
+        assert board["bit_exact"] and board["every_frame_on_time"]
+        for pair in board["cycles"].values():
+            assert pair["estimated"] == pair["simulated"]
