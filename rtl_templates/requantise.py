@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+from operator import add
 
 import numpy as np
-from amaranth import C, Module, Mux
+from amaranth import C, Const, Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,14 +23,23 @@ from hwgen.schedule import Process, Put, Schedule, Take
 
 __all__ = ["RequantiseSpec", "Requantiser"]
 
+#: Bits of a sum that one DSP block multiplies at full speed, by family. On ECP5 (18 x 18, signed)
+#: two blocks in a row are too slow for one cycle; on UltraScale+ (27 x 18) sums seldom need two.
+LIMBS = {"ecp5": 17, "xcup": 26}
+
 
 @dataclass(frozen=True)
 class RequantiseSpec:
-    """``lanes`` channels of ``pixels`` pixels at once."""
+    """``lanes`` channels of ``pixels`` pixels at once.
+
+    Sums wider than ``limb`` bits are multiplied in pieces of so many, each product in its own DSP
+    block and clock cycle; 0 multiplies them whole.
+    """
 
     ops: tuple[Requantise, ...]
     lanes: int
     pixels: int = 1
+    limb: int = 0
 
     def __post_init__(self):
         _ = self.inputs, self.outputs  # which check the folding
@@ -52,8 +64,18 @@ class RequantiseSpec:
 
     @property
     def latency(self) -> int:
-        """Cycles: operands, product if there is one, rounding, clip, queue."""
-        return 4 if self.op.is_shift else 5
+        """Cycles: operands, rounding, clip, queue; with a product, also the scale that the memory
+        read, the product, and the sum of its pieces."""
+        return 4 if self.op.is_shift else 6 + (len(self.pieces) > 1)
+
+    @property
+    def pieces(self) -> list[tuple[int, int]]:
+        """First bit and bits of each piece of a sum."""
+        bits = self.op.input.bits
+        step = self.limb or bits
+        # What is left over at the top joins the last piece if that is then still a bit wider only.
+        starts = [n for n in range(0, bits, step) if n == 0 or bits - n > 1]
+        return [(a, b - a) for a, b in pairwise([*starts, bits])]
 
     @property
     def folds(self) -> int:
@@ -104,10 +126,14 @@ class RequantiseSpec:
             if words > 1:
                 style = memory_style(words, 1, "rom")
                 parts.append(Memory(words, self.lanes * bits, "rom", style))
-            factor = wide + (not op.input.signed)
-            parts.append(Multiplier(factor, bits + 1, values, "requantise", wide + bits))
+            for _, piece in self.pieces:
+                factor = piece + 1
+                parts.append(Multiplier(factor, bits + 1, values, "requantise", piece + bits))
+                parts.append(Register((piece + bits) * values))
             wide += bits
-            parts.append(Register((wide - unused) * values))
+            if len(self.pieces) > 1:
+                parts += [Adder(wide, values), Register((wide - unused) * values)]
+            parts.append(Register((self.lanes * bits if words > 1 else 0) + op.input.bits * values))
         if self.offset:
             parts.append(Adder(wide + 1 - unused, values, constant=True))
         narrow = max(2, wide + 1 - op.shift)
@@ -129,7 +155,7 @@ class RequantiseSpec:
         channels, width = op.input.channels, op.input.map_shape[1]
         for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
             for pixels in (n for n in range(1, width + 1) if width % n == 0):
-                yield RequantiseSpec((op,), lanes, pixels)
+                yield RequantiseSpec((op,), lanes, pixels, LIMBS.get(family, 0))
 
 
 class Requantiser(wiring.Component):
@@ -162,7 +188,9 @@ class Requantiser(wiring.Component):
         values = [register(m, value) for value in values]
         if not op.is_shift:
             scales = self._scales(m, fold)
-            values = [register(m, value * scales[n % spec.lanes]) for n, value in enumerate(values)]
+            scales = [s if isinstance(s, Const) else register(m, s) for s in scales]
+            values = [register(m, value) for value in values]
+            values = [self._product(m, v, scales[n % spec.lanes]) for n, v in enumerate(values)]
         rounded = [register(m, (value + spec.offset) >> op.shift) for value in values]
         in_range = self._present(delay(m, fold, spec.latency - 2, "fold", reset_less=True))
         clipped = [
@@ -171,6 +199,16 @@ class Requantiser(wiring.Component):
         ]
         m.d.comb += queue.data.eq(join(clipped, op.bits))
         return m
+
+    def _product(self, m, value, scale):
+        """``value * scale``, a cycle later, or two in pieces."""
+        terms = []
+        for start, bits in self.spec.pieces:
+            piece = value[start : start + bits]
+            if self.spec.op.input.signed and start + bits == len(value):
+                piece = piece.as_signed()  # the sign is in the last
+            terms.append(register(m, piece * scale) << start)
+        return terms[0] if len(terms) == 1 else register(m, reduce(add, terms))
 
     def _scales(self, m, fold):
         """Multiplier of each lane, in the cycle after ``fold``."""

@@ -78,6 +78,8 @@ def cases():
         yield ConvSpec((Linear(source, weights, rng.integers(-99, 99, 10), 6),), *lanes)
     yield RequantiseSpec((requantise(rng, (3, 4, 5)),), 2)
     yield RequantiseSpec((requantise(rng, (3, 4, 6), zero=9),), 6, 2)
+    for limb, wide in ((17, 18), (17, 19), (8, 18), (17, 26)):
+        yield RequantiseSpec((requantise(rng, (3, 2, 4), wide=wide, zero=3),), 2, limb=limb)
     yield RequantiseSpec((requantise(rng, (10,), bits=16, signed=True, zero=-3, shift=3),), 3)
     yield RequantiseSpec(
         (requantise(rng, (2, 2, 3), multiplier=np.ones(3, np.int64), shift=9, zero=1),), 2
