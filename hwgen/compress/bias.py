@@ -10,7 +10,7 @@ import torch
 from torch import fx
 
 from hwgen.compress.passes import set_bias
-from hwgen.frontend.check import constant
+from hwgen.frontend.calls import constant
 from hwgen.frontend.program import arguments, tensor_of
 
 __all__ = ["channel_means", "correct_bias"]

@@ -53,7 +53,7 @@ def compare(program: fx.GraphModule, network: Network, images: Images) -> Mappin
 
 def name_is_sum(network: Network, name: str) -> bool:
     """Whether a node's integers are sums, not yet rounded to what the program holds."""
-    return network[name].op.kind in ("conv2d", "linear")
+    return network[name].op.kind in ("conv2d", "linear", "sum_pool2d", "add")
 
 
 class _Runner(fx.Interpreter):

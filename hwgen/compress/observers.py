@@ -9,7 +9,7 @@ from torch import fx
 
 from hwgen.compress.settings import Calibration
 
-__all__ = ["Grid", "Observed", "affine", "choose", "observe"]
+__all__ = ["Grid", "Observed", "affine", "choose", "error", "observe"]
 
 # Values kept of each tensor: enough for a 99.99th percentile, few enough to search through.
 KEPT = 1 << 17
@@ -56,10 +56,11 @@ def choose(seen: Observed, bits: int, method: Calibration, least: float = 0.0) -
         return whole
     shares = np.linspace(1.0, 0.02, 99)
     grids = [affine(seen.lo * share, seen.hi * share, bits, least) for share in shares]
-    return min(grids, key=lambda grid: _error(seen.sample, grid))
+    return min(grids, key=lambda grid: error(seen.sample, grid))
 
 
-def _error(sample: np.ndarray, grid: Grid) -> float:
+def error(sample: np.ndarray, grid: Grid) -> float:
+    """Mean square distance of ``sample`` from its values on the grid."""
     if grid.scale == 0:
         return np.inf
     q = np.clip(np.rint(sample / grid.scale) + grid.zero_point, 0, grid.hi)

@@ -1,19 +1,18 @@
-"""Rewrites of a float program, each exact, that leave a line of weights, ReLUs and pools."""
-
-import operator
-from functools import partial
+"""Rewrites of a float program, each exact, that leave weights, activations, pools and additions."""
 
 import torch
 from torch import fx
 
-from hwgen.frontend.check import RESHAPES, UNCHANGED, calls, constant, op_of
+from hwgen.frontend.calls import CLIPS, RESHAPES, UNCHANGED, calls, constant, op_of
+from hwgen.frontend.geometry import average_of, clip_of
 from hwgen.frontend.program import arguments, put, tensor_of
 
 __all__ = [
     "PASSES",
     "drop_unchanged",
     "fold_batch_norm",
-    "hoist_relu",
+    "hoist_clips",
+    "merge_clips",
     "one_output",
     "plain_flatten",
 ]
@@ -28,12 +27,17 @@ def one_output(program: fx.GraphModule) -> None:
 
 
 def drop_unchanged(program: fx.GraphModule) -> None:
-    """Take out dropout, assertions, and whatever else does nothing at inference."""
+    """Take out dropout, assertions, averages of one value, and whatever else does nothing."""
     for node in calls(program):
         if op_of(node) == "_assert_tensor_metadata":
             program.graph.erase_node(node)
-        elif op_of(node) in UNCHANGED:
+        elif op_of(node) in UNCHANGED or _averages_nothing(node):
             _bypass(node)
+
+
+def _averages_nothing(node: fx.Node) -> bool:
+    windows = average_of(node) if op_of(node) in ("avg_pool2d", "adaptive_avg_pool2d") else None
+    return windows == ((1, 1), (1, 1), (0, 0, 0, 0), 1)
 
 
 def plain_flatten(program: fx.GraphModule) -> None:
@@ -73,25 +77,47 @@ def fold_batch_norm(program: fx.GraphModule) -> None:
         _bypass(node)
 
 
-def hoist_relu(program: fx.GraphModule) -> None:
-    """A ReLU behind a pool or flatten to before it, where the layer's own clipping does it."""
+def hoist_clips(program: fx.GraphModule) -> None:
+    """A ReLU behind a pool or flatten to before it, where the rounding of sums does it."""
     for node in calls(program):
-        if op_of(node) != "relu":
+        if op_of(node) not in CLIPS:
             continue
         source: fx.Node = node.args[0]  # type: ignore[assignment]
-        while op_of(source) in ("relu", "max_pool2d", "flatten"):
-            source = source.args[0]  # type: ignore[assignment]
-        _bypass(node)
-        with program.graph.inserting_after(source):
-            relu = program.graph.call_function(aten.relu.default, (source,))
-        relu.meta = dict(node.meta) | {"shape": source.meta.get("shape")}
-        source.replace_all_uses_with(relu, delete_user_cb=partial(operator.is_not, relu))
-        for extra in [user for user in relu.users if op_of(user) == "relu"]:
-            _bypass(extra)
+        while op_of(source) in ("max_pool2d", "flatten"):
+            before: fx.Node = source.args[0]  # type: ignore[assignment]
+            with program.graph.inserting_before(source):
+                clip = program.graph.node_copy(node)
+            clip.meta = dict(node.meta) | {"shape": before.meta.get("shape")}
+            clip.update_arg(0, before)
+            if len(source.users) > 1:  # others read it unclipped
+                with program.graph.inserting_before(source):
+                    source = program.graph.node_copy(source)
+            source.update_arg(0, clip)
+            node.replace_all_uses_with(source)
+            program.graph.erase_node(node)
+            node, source = clip, before
+
+
+def merge_clips(program: fx.GraphModule) -> None:
+    """The same activation of the same tensor once."""
+    first: dict[tuple, fx.Node] = {}
+    for node in calls(program):
+        if op_of(node) in CLIPS:
+            same = first.setdefault((node.args[0], clip_of(node)), node)
+            if same is not node:
+                node.replace_all_uses_with(same)
+                program.graph.erase_node(node)
 
 
 #: In this order: each leaves the program in the form that the next one reads.
-PASSES = (one_output, drop_unchanged, plain_flatten, fold_batch_norm, hoist_relu)
+PASSES = (
+    one_output,
+    drop_unchanged,
+    plain_flatten,
+    fold_batch_norm,
+    hoist_clips,
+    merge_clips,
+)
 
 
 def set_bias(program: fx.GraphModule, layer: fx.Node, bias: torch.Tensor) -> fx.Node:

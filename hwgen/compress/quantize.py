@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from collections import Counter
 from itertools import chain
 
 import numpy as np
@@ -9,12 +10,15 @@ import torch
 from torch import fx
 
 from hwgen.compress.bias import channel_means, correct_bias
-from hwgen.compress.observers import Grid, choose, observe
+from hwgen.compress.observers import Grid, observe
 from hwgen.compress.passes import PASSES, set_bias
+from hwgen.compress.places import find_places, is_clip
 from hwgen.compress.settings import Settings
+from hwgen.compress.ties import Place, choose_grids
 from hwgen.compress.weights import initial_scales, settle_scales
 from hwgen.errors import refuse
-from hwgen.frontend.check import calls, constant, layer_of, op_of, problems
+from hwgen.frontend.calls import SUMS, WEIGHTED, calls, constant, layer_of, op_of
+from hwgen.frontend.check import problems
 from hwgen.frontend.images import Images, check_frames, frames_of
 from hwgen.frontend.load import Source, load
 from hwgen.frontend.program import arguments, build, put, tensor_of
@@ -46,50 +50,46 @@ def quantize(
 
 def _quantize(model: Source, frames: torch.Tensor, settings: Settings) -> fx.GraphModule:
     program = load(model, frames)
-    layers = [layer_of(node) for node in _weighted(program)]
-    refuse(chain(check_frames(program, frames), problems(program), settings.problems(layers)))
-
+    refuse(
+        chain(
+            check_frames(program, frames),
+            problems(program),
+            settings.problems(_names(program, WEIGHTED), _names(program, SUMS)),
+        )
+    )
     program = copy.deepcopy(program)
     for rewrite in PASSES:
         rewrite(program)
-    weighted = _weighted(program)
-    (entry,) = (node for node in program.graph.nodes if node.op == "placeholder")
-    exits = {node: _after_relu(node) for node in weighted}
+    weighted = [node for node in calls(program) if op_of(node) in WEIGHTED]
     few = frames[:CORRECTED]
     means = channel_means(program, few, weighted)
     scales = {node: _quantise_weights(program, node, settings) for node in weighted}
     correct_bias(program, few, means)
-    # Ranges are those that the layer has with its weights already rounded.
-    seen = observe(program, frames, [entry, *exits.values()])
 
-    # The input's values are given, not computed: clipping any of them helps nothing.
-    grid = choose(seen[entry], settings.activation_bits("input"), "minmax")
-    _quantise_activation(program, entry, "input", grid)
-    for node in weighted:
-        layer, last = layer_of(node), node is weighted[-1]
-        bits = settings.activation_bits(layer, last)
-        method = "minmax" if last else settings.calibration
-        source = grid
-        # An output much finer than the sums tells nothing more apart, and its roundings would
-        # often be ties, which floats and integers break in different ways.
-        least = source.scale * float(scales[node].max()) / 16
-        grid = choose(seen[exits[node]], bits, method, least)
-        _settle(program, node, settings.weight_bits(layer), scales[node], source, grid)
-        _quantise_activation(program, exits[node], layer, grid)
+    places = find_places(program, settings, {n: float(s.max()) for n, s in scales.items()})
+    # Ranges are those that the layer has with its weights already rounded.
+    grids = choose_grids(places, observe(program, frames, [place.exit for place in places]))
+    for place in places:
+        if place.maker in scales:
+            # Of several grids of the same sums, the finest: the others are multiples of it.
+            to = min((grids[p] for p in places if p.maker is place.maker), key=lambda g: g.scale)
+            layer_scales, bits = scales.pop(place.maker), settings.weight_bits(place.layer)
+            _settle(program, place.maker, bits, layer_scales, grids[place.sources[0]], to)
+    times: Counter[str] = Counter()
+    for place in places:
+        times[place.layer] += 1  # pools may be called again, and sums leave by several activations
+        name = f"{place.layer}.activation{'' if times[place.layer] == 1 else times[place.layer]}"
+        _quantise_activation(program, place.exit, name, grids[place])
     program = build(
         {**dict(program.named_parameters()), **dict(program.named_buffers())}, program.graph
     )
-    program.meta["hwgen_notes"] = _notes(program, settings, layers, len(frames))
+    program.meta["hwgen_notes"] = _notes(settings, weighted, places, len(frames))
     return program
 
 
-def _weighted(program: fx.GraphModule) -> list[fx.Node]:
-    return [node for node in calls(program) if op_of(node) in ("conv2d", "linear")]
-
-
-def _after_relu(node: fx.Node) -> fx.Node:
-    (user,) = node.users
-    return user if user.op == "call_function" and op_of(user) == "relu" else node
+def _names(program: fx.GraphModule, kinds: set[str]) -> list[str]:
+    """Names of the layers of some kinds, each once."""
+    return list(dict.fromkeys(layer_of(node) for node in calls(program) if op_of(node) in kinds))
 
 
 def _quantise_weights(program: fx.GraphModule, node: fx.Node, settings: Settings) -> torch.Tensor:
@@ -142,13 +142,16 @@ def _settle(
     node.update_arg(2, made)
 
 
-def _quantise_activation(program: fx.GraphModule, node: fx.Node, layer: str, grid: Grid) -> None:
-    names = [f"{layer}.activation_scale", f"{layer}.activation_zero_point"]
+def _quantise_activation(program: fx.GraphModule, node: fx.Node, name: str, grid: Grid) -> None:
+    """Whoever reads ``node`` is to read it rounded, except activations, which come first."""
+    names = [f"{name}_scale", f"{name}_zero_point"]
     put(program, names[0], torch.tensor(grid.scale, dtype=torch.float64))
     put(program, names[1], torch.tensor(grid.zero_point, dtype=torch.int64))
     following = node.next
     made = _call(program, following, ops.fake_quantize.default, node, names, (0, grid.hi, -1))
-    node.replace_all_uses_with(made, delete_user_cb=lambda user: user is not made)
+    node.replace_all_uses_with(
+        made, delete_user_cb=lambda user: user is not made and not is_clip(user)
+    )
 
 
 def _call(
@@ -167,15 +170,13 @@ def _call(
 
 
 def _notes(
-    program: fx.GraphModule, settings: Settings, layers: list[str], frames: int
+    settings: Settings, weighted: list[fx.Node], places: list[Place], frames: int
 ) -> tuple[tuple[str, str], ...]:
     """What the user should know of how the integers came about."""
-    weights = ", ".join(f"{layer} {settings.weight_bits(layer)}" for layer in layers)
-    activations = ", ".join(
-        f"{layer} {settings.activation_bits(layer, layer == layers[-1])}" for layer in layers
-    )
+    layers = map(layer_of, weighted)
+    activations = dict.fromkeys(f"{place.layer} {place.bits}" for place in places)
     return (
-        ("weight bits", weights),
-        ("activation bits", f"input {settings.activation_bits('input')}, {activations}"),
+        ("weight bits", ", ".join(f"{layer} {settings.weight_bits(layer)}" for layer in layers)),
+        ("activation bits", ", ".join(activations)),
         ("calibration", f"{settings.calibration}, {frames} frames"),
     )

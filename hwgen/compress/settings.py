@@ -42,17 +42,19 @@ class Settings:
         named = isinstance(self.activations, Mapping) and layer in self.activations
         return self.output_bits if last and not named else _look_up(self.activations, layer)
 
-    def problems(self, layers: Sequence[str]) -> Iterator[Problem]:
-        """Every name in the tables that is none of ``layers``, the layers with weights."""
-        for field, extra in (("weights", []), ("activations", ["input"])):
+    def problems(self, weighted: Sequence[str], rounded: Sequence[str]) -> Iterator[Problem]:
+        """Every name in the tables that is no layer with weights, or none that rounds its sums."""
+        for field, known, kinds in (
+            ("weights", weighted, "layer with weights"),
+            ("activations", [*rounded, "input"], "layer with weights, average or addition"),
+        ):
             table = getattr(self, field)
-            known = [*layers, *extra]
             for name in table if isinstance(table, Mapping) else ():
                 if name not in (*known, "default"):
-                    nearest = get_close_matches(name, known) or known[-5:]
+                    nearest = get_close_matches(name, known) or list(known[-5:])
                     yield Problem(
                         None,
-                        f"bits of {field} are given for {name!r}, which is no layer with weights",
+                        f"bits of {field} are given for {name!r}, which is no {kinds}",
                         f"nearest are {', '.join(nearest)}",
                     )
 

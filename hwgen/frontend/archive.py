@@ -15,6 +15,7 @@ import torch
 from torch import fx
 
 from hwgen.errors import Problem, UserError
+from hwgen.frontend.inplace import functional
 from hwgen.frontend.program import build, is_layer, training_mode
 
 __all__ = ["read_archive"]
@@ -116,6 +117,7 @@ def _graph(module: dict) -> fx.Graph:
             raise UserError(training_mode(owner))
         leaving.append(made[content["arg"]["as_tensor"]["name"]])
     graph.output(tuple(leaving))
+    functional(graph)
     return graph
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import fx
 
 from hwgen.errors import Problem, UserError
-from hwgen.frontend.check import constant, layer_of, op_of
+from hwgen.frontend.calls import constant, layer_of, op_of
 from hwgen.frontend.program import arguments, tensor_of
-from hwgen.network import bits_for
+from hwgen.network import TensorType, bits_for
 from hwgen.nn.quantize import quantize
 
-__all__ = ["Grid", "grid_of", "integers_of", "narrow"]
+__all__ = ["Grid", "grid_of", "integers_of", "layer_integers", "narrow"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +61,32 @@ def integers_of(graph: fx.GraphModule, call: fx.Node) -> tuple[np.ndarray, Grid]
     scale, zero_point = tensor_of(graph, given["scale"]), tensor_of(graph, given["zero_point"])
     q = quantize(x, scale, zero_point, grid.lo, grid.hi, given["axis"])
     return q.numpy().astype(np.int64), grid
+
+
+def layer_integers(
+    graph: fx.GraphModule, call: fx.Node, source: TensorType
+) -> tuple[np.ndarray, np.ndarray, int, tuple[float, ...]]:
+    """What a layer with weights makes sums of, if it reads tensors of the type ``source``.
+
+    Integer weights in torch's order, integer bias, the bits of the weights, and what one step of
+    the sum is in real numbers, for each output channel. Raises UserError.
+    """
+    given, layer = arguments(call), layer_of(call)
+    weights, grid = integers_of(graph, given["weight"])
+    channels = len(weights)
+    scales = np.broadcast_to(grid.scale * source.scale, (channels,))
+    if grid.zero_point:
+        raise UserError(Problem(layer, "its weights have a zero point", "use symmetric ones"))
+    bias = np.zeros(channels, np.int64)
+    if given["bias"] is not None:
+        bias, steps = integers_of(graph, given["bias"])
+        if steps.zero_point or not np.allclose(steps.scale, scales, rtol=1e-9, atol=0):
+            reason = "its bias is on another grid than its sums"
+            remedy = "its scale must be that of the input times that of the weights"
+            raise UserError(Problem(layer, reason, remedy))
+    # sum w * (q - z) = sum w * q - z * sum w; padding holds z, and so adds nothing to either.
+    bias = bias - source.zero_point * weights.reshape(channels, -1).sum(1)
+    return weights, bias, grid.bits, tuple(map(float, scales))
 
 
 def narrow(x: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch.export import ExportedProgram
 import hwgen.nn.quantize  # noqa: F401  registers the ops that programs may hold
 from hwgen.errors import Problem, UserError
 from hwgen.frontend.archive import read_archive
+from hwgen.frontend.inplace import functional
 from hwgen.frontend.program import build, is_layer, is_program, training_mode
 
 __all__ = ["Source", "load"]
@@ -44,12 +46,15 @@ def _export(module: nn.Module, frames: torch.Tensor) -> ExportedProgram:
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
-        # Two frames: torch.export takes a size of one for a fixed one.
-        return torch.export.export(
-            module,
-            (torch.cat([frames[:1], frames[-1:]]),),
-            dynamic_shapes=({0: torch.export.Dim.AUTO},),
-        )
+        with warnings.catch_warnings():
+            # Even kernels under "same" padding are slow in torch, not wrong.
+            warnings.filterwarnings("ignore", "Using padding='same' with even kernel")
+            # Two frames: torch.export takes a size of one for a fixed one.
+            return torch.export.export(
+                module,
+                (torch.cat([frames[:1], frames[-1:]]),),
+                dynamic_shapes=({0: torch.export.Dim.AUTO},),
+            )
     except Exception as error:
         # Whatever a model's own forward raises ends here, so no narrower class will do.
         first = (str(error).strip() or "no message").splitlines()[0]
@@ -93,6 +98,7 @@ def _flat(exported: ExportedProgram) -> fx.GraphModule:
             sizes = tuple(size if isinstance(size, int) else None for size in value.shape)
             made.meta |= {"shape": sizes, "dtype": value.dtype}
         new[node] = made
+    functional(graph)
     return build({**exported.state_dict, **exported.constants}, graph)
 
 

@@ -6,27 +6,39 @@ after a layer from the ratio of the grids before and after it.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
+from math import inf
 
-import numpy as np
 from torch import fx
 from torch.export import ExportedProgram
 
 from hwgen.errors import Problem, UserError, refuse
-from hwgen.frontend.check import calls, constant, layer_of, op_of, problems
-from hwgen.frontend.grids import grid_of, integers_of, narrow
+from hwgen.frontend.calls import CLIPS, WEIGHTED, calls, constant, layer_of, op_of
+from hwgen.frontend.check import problems
+from hwgen.frontend.geometry import (
+    Padding,
+    average_of,
+    clip_of,
+    conv_padding,
+    pad_of,
+    pair,
+    pool_stride,
+)
+from hwgen.frontend.grids import grid_of, layer_integers, narrow
 from hwgen.frontend.load import load
 from hwgen.frontend.program import arguments
-from hwgen.frontend.rescale import multipliers
+from hwgen.frontend.rescale import rounding, shifts_of
 from hwgen.network import (
+    Add,
     Conv2d,
     Input,
     Linear,
     MaxPool2d,
     Network,
     Node,
-    Requantise,
+    SumPool2d,
     TensorType,
     bits_for,
 )
@@ -40,23 +52,30 @@ UNQUANTISED = "call hwgen.compress.quantize first"
 class _Value:
     """What a call of the program is in the network: the node that makes it, and what is pending.
 
-    ``sums`` are a layer's results before they are rounded, whose real value is ``scale * sum``.
+    ``sums`` are results before they are rounded, whose real value is ``scale * sum``; ``clip`` is
+    what the rounding is to clip them to, in real numbers. ``padding`` is for the next window.
     """
 
     node: Node
     sums: tuple[float, ...] | None = None
-    relu: bool = False
+    clip: tuple[float, float] = (-inf, inf)
     flat: bool = False
+    padding: Padding = (0, 0, 0, 0)
 
 
 def read(program: fx.GraphModule | ExportedProgram) -> Network:
     """The integer network of a fake-quantised program; UserError, naming all that is in the way."""
     graph = load(program)
-    nodes = tuple(node for _, node in read_pairs(graph))
+    pairs = dict(read_pairs(graph))
+    nodes = tuple(pairs.values())
     notes = list(graph.meta.get("hwgen_notes", ()))
     entry = nodes[0].type
     notes.insert(0, ("input", f"real = {entry.scale!r} * (integer - {entry.zero_point})"))
-    return Network(nodes, (nodes[-1].name,), tuple(notes))
+    (leaving,) = (node for node in graph.graph.nodes if node.op == "output")
+    last = leaving.all_input_nodes[0]
+    while last not in pairs:  # what only arranges numbers anew is no node of its own
+        last = last.all_input_nodes[0]
+    return Network(nodes, (pairs[last].name,), tuple(notes))
 
 
 def read_pairs(graph: fx.GraphModule) -> list[tuple[fx.Node, Node]]:
@@ -70,7 +89,7 @@ def read_pairs(graph: fx.GraphModule) -> list[tuple[fx.Node, Node]]:
 
 def _unquantised(graph: fx.GraphModule):
     for node in calls(graph):
-        if op_of(node) in ("conv2d", "linear"):
+        if op_of(node) in WEIGHTED:
             for place in ("weight", "bias"):
                 given = arguments(node)[place]
                 if given is not None and given.op == "get_attr":
@@ -90,13 +109,16 @@ class _Reader:
         self._names: Counter[str] = Counter()
 
     def run(self) -> None:
-        handlers = {
+        handlers: dict[str, Callable[[fx.Node], _Value]] = {
             "fake_quantize": self._quantise,
             "conv2d": self._conv2d,
             "linear": self._linear,
-            "relu": self._relu,
             "max_pool2d": self._max_pool2d,
+            "add": self._sum_of_two,
             "flatten": self._flatten,
+            **dict.fromkeys(("pad", "constant_pad_nd"), self._pad),
+            **dict.fromkeys(("avg_pool2d", "adaptive_avg_pool2d", "mean"), self._average),
+            **dict.fromkeys(CLIPS, self._clip),
         }
         for call in calls(self.graph):
             if constant(call) is not None:
@@ -136,12 +158,12 @@ class _Reader:
     def _refuse(self, call: fx.Node, reason: str, remedy: str) -> None:
         self.problems.append(Problem(layer_of(call), reason, remedy))
 
-    def _add(self, call: fx.Node, name: str, op, source: Node | None, scale=None) -> Node:
+    def _add(self, call: fx.Node, name: str, op, *sources: Node, scale=None) -> Node:
         self._names[name] += 1
         if self._names[name] > 1:  # pools may be called again and again: they hold no weights
             name = f"{name}.{self._names[name]}"
         kind = op.output if scale is None else replace(op.output, scale=scale)
-        node = Node(name, op, (source.name,) if source else (), kind)
+        node = Node(name, op, tuple(source.name for source in sources), kind)
         self.pairs.append((call, node))
         return node
 
@@ -153,78 +175,37 @@ class _Reader:
             shape = call.args[0].meta["shape"][1:]  # type: ignore[union-attr]
             shape = (*shape[1:], shape[0])
             kind = TensorType(shape, bits, signed, "int", scale, grid.zero_point)
-            return _Value(self._add(call, "input", Input(kind), None))
+            return _Value(self._add(call, "input", Input(kind)))
         source = self._values[call.args[0]]  # type: ignore[index]
         layer = source.node.name
         if source.sums is None:
             raise UserError(Problem(layer, "is quantised twice", "quantise each layer once"))
-        sums = source.node.type
-        if sums.bits > 46:
-            raise UserError(
-                Problem(
-                    layer,
-                    f"its sums need {sums.bits} bits, and hwgen rounds sums of up to 46",
-                    "use fewer bits for its weights or its inputs",
-                )
-            )
-        ratios = np.array(source.sums) / scale
-        if ratios.max() > 65535:
-            raise UserError(
-                Problem(
-                    layer,
-                    f"one step of its sums is {ratios.max():g} steps of its output",
-                    "use fewer bits for its output: up to 65535 steps can be multiplied",
-                )
-            )
-        m, shift = multipliers(ratios)
-        lo = max(grid.lo, grid.zero_point) if source.relu else grid.lo
-        op = Requantise(sums, m, shift, bits, signed, grid.zero_point, lo, grid.hi)
-        return _Value(self._add(call, f"{layer}.requantise", op, source.node, scale))
-
-    def _weights(
-        self, call: fx.Node, source: TensorType
-    ) -> tuple[np.ndarray, np.ndarray, int, tuple[float, ...]]:
-        """Integer weights in torch's order, integer bias, bits, and what a step of the sum is."""
-        given, layer = arguments(call), layer_of(call)
-        weights, grid = integers_of(self.graph, given["weight"])
-        channels = len(weights)
-        scales = np.broadcast_to(grid.scale * source.scale, (channels,))
-        if grid.zero_point:
-            raise UserError(Problem(layer, "its weights have a zero point", "use symmetric ones"))
-        bias = np.zeros(channels, np.int64)
-        if given["bias"] is not None:
-            bias, steps = integers_of(self.graph, given["bias"])
-            if steps.zero_point or not np.allclose(steps.scale, scales, rtol=1e-9, atol=0):
-                raise UserError(
-                    Problem(
-                        layer,
-                        "its bias is on another grid than its sums",
-                        "its scale must be that of the input times that of the weights",
-                    )
-                )
-        # sum w * (q - z) = sum w * q - z * sum w; padding holds z, and so adds nothing to either.
-        bias = bias - source.zero_point * weights.reshape(channels, -1).sum(1)
-        return weights, bias, grid.bits, tuple(map(float, scales))
+        op = rounding(layer, source.node.type, source.sums, source.clip, grid)
+        node = self._add(call, f"{layer}.requantise", op, source.node, scale=scale)
+        return _Value(node, flat=source.flat)
 
     def _conv2d(self, call: fx.Node) -> _Value:
-        source = self._settled(call)
-        weights, bias, bits, scales = self._weights(call, source.node.type)
+        source = self._settled(call, padded=True)
+        weights, bias, bits, scales = layer_integers(self.graph, call, source.node.type)
         given = arguments(call)
-        kernel = weights.shape[2:]
+        dilation = pair(given["dilation"])
+        extent = tuple((k - 1) * d + 1 for k, d in zip(weights.shape[2:], dilation, strict=True))
         op = Conv2d(
             source.node.type.integers,
             narrow(weights.transpose(0, 2, 3, 1)),
             narrow(bias),
             bits,
             pair(given["stride"]),
-            conv_padding(given["padding"], kernel),
+            _both(source.padding, conv_padding(given["padding"], extent)),  # type: ignore
+            dilation,
+            given["groups"],
         )
-        return _Value(self._add(call, layer_of(call), op, source.node, scales), scales)
+        return _Value(self._add(call, layer_of(call), op, source.node, scale=scales), scales)
 
     def _linear(self, call: fx.Node) -> _Value:
         source = self._settled(call)
         kind = source.node.type
-        weights, bias, bits, scales = self._weights(call, kind)
+        weights, bias, bits, scales = layer_integers(self.graph, call, kind)
         if len(kind.shape) == 3:
             if not source.flat:
                 self._refuse(call, "is applied to a map", "flatten first: torch.flatten(x, 1)")
@@ -232,43 +213,68 @@ class _Reader:
             # torch flattens channels first; the stream carries them innermost.
             weights = weights.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
         op = Linear(kind.integers, narrow(weights), narrow(bias), bits)
-        return _Value(self._add(call, layer_of(call), op, source.node, scales), scales)
+        return _Value(self._add(call, layer_of(call), op, source.node, scale=scales), scales)
 
-    def _relu(self, call: fx.Node) -> _Value:
-        source = self._values[call.args[0]]  # type: ignore[index]
+    def _average(self, call: fx.Node) -> _Value:
+        source, windows = self._settled(call, padded=True), average_of(call)
+        assert windows is not None, "the support check has seen to it"
+        kernel, stride, padding, divisor = windows
+        kind = source.node.type
+        op = SumPool2d(kind.integers, kernel, stride, _both(source.padding, padding))
+        step = float(kind.scale) / divisor  # type: ignore[arg-type]
+        node = self._add(call, layer_of(call), op, source.node, scale=step)
+        flat = len(call.meta.get("shape", ())) == 2
+        return _Value(node, (step,) * kind.channels, flat=flat)
+
+    def _sum_of_two(self, call: fx.Node) -> _Value:
+        first, second = self._settled(call), self._settled(call, 1)
+        kinds = first.node.type, second.node.type
+        if kinds[0].shape != kinds[1].shape or first.flat != second.flat:
+            raise UserError(
+                Problem(
+                    layer_of(call),
+                    f"adds {kinds[1].shape} to {kinds[0].shape} (rows, columns, channels)",
+                    "add maps to maps of the same shape, and vectors to vectors",
+                )
+            )
+        scales = [float(kind.scale) for kind in kinds]  # type: ignore[arg-type]
+        step, shifts = min(scales), shifts_of(layer_of(call), scales)
+        op = Add(kinds[0].integers, kinds[1].integers, shifts)
+        node = self._add(call, layer_of(call), op, first.node, second.node, scale=step)
+        return _Value(node, (step,) * kinds[0].channels, flat=first.flat)
+
+    def _clip(self, call: fx.Node) -> _Value:
+        source, ends = self._values[call.args[0]], clip_of(call)  # type: ignore[index]
         if source.sums is None:
             raise UserError(Problem(layer_of(call), "follows rounded integers", UNQUANTISED))
-        return replace(source, relu=True)
+        assert ends is not None, "the support check has seen to it"
+        lo, hi = (min(max(end, ends[0]), ends[1]) for end in source.clip)
+        return replace(source, clip=(lo, hi))
 
     def _max_pool2d(self, call: fx.Node) -> _Value:
         source, given = self._settled(call), arguments(call)
         kernel, (down, across) = pair(given["kernel_size"]), pair(given["padding"])
-        stride = pair(given["stride"]) if given["stride"] else kernel
-        op = MaxPool2d(source.node.type, kernel, stride, (down, down, across, across))
+        op = MaxPool2d(source.node.type, kernel, pool_stride(given), (down, down, across, across))
         return _Value(self._add(call, layer_of(call), op, source.node))
+
+    def _pad(self, call: fx.Node) -> _Value:
+        source, padding = self._settled(call), pad_of(call)
+        assert padding is not None, "the support check has seen to it"
+        return replace(source, padding=padding)
 
     def _flatten(self, call: fx.Node) -> _Value:
         source = self._settled(call)
         return replace(source, flat=len(source.node.type.shape) == 3)
 
-    def _settled(self, call: fx.Node) -> _Value:
-        source = self._values[call.args[0]]  # type: ignore[index]
-        if source.sums is not None:
+    def _settled(self, call: fx.Node, place: int = 0, padded: bool = False) -> _Value:
+        """The quantised tensor that a call reads; ``padded``: whether the call can pad it."""
+        source = self._values.get(call.args[place])  # type: ignore[arg-type]
+        if source is None or source.sums is not None:
             raise UserError(Problem(layer_of(call), "its input is not quantised", UNQUANTISED))
+        assert padded or not any(source.padding), "the support check has seen to it"
         return source
 
 
-def pair(values: list[int]) -> tuple[int, int]:
-    """(down, across) from torch's one or two numbers."""
-    return values[0], values[-1]
-
-
-def conv_padding(padding: str | list[int], kernel: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) from torch's ``"same"``, ``"valid"``, or one or two numbers."""
-    if isinstance(padding, str):
-        if padding == "valid":
-            return 0, 0, 0, 0
-        down, across = kernel[0] - 1, kernel[1] - 1  # of an odd sum, torch puts more at the end
-        return down // 2, down - down // 2, across // 2, across - across // 2
-    down, across = pair(padding)
-    return down, down, across, across
+def _both(first: Padding, second: Padding) -> Padding:
+    top, bottom, left, right = (a + b for a, b in zip(first, second, strict=True))
+    return top, bottom, left, right

@@ -1,12 +1,23 @@
-"""Real ratios as the integers that a requantiser multiplies by."""
+"""Real ratios between grids as the integers that a requantiser or an addition has for them."""
+
+from collections.abc import Sequence
+from math import log2
 
 import numpy as np
 
-__all__ = ["MULTIPLIER_BITS", "multipliers", "shift_for"]
+from hwgen.errors import Problem, UserError
+from hwgen.frontend.grids import Grid
+from hwgen.network import Requantise, TensorType, bits_for
+
+__all__ = ["MAX_APART", "MULTIPLIER_BITS", "multipliers", "rounding", "shift_for", "shifts_of"]
 
 # Contract of the integer network: one 16-bit multiplier a channel, one shift for all of them.
 MULTIPLIER_BITS = 16
 MAX_SHIFT = 62
+# The requantiser's products have 62 bits: 16 of them are the multiplier's.
+MAX_SUM_BITS = 62 - MULTIPLIER_BITS
+# Operands of an addition further apart do not see each other: of 16 bits, all are below one step.
+MAX_APART = 24
 
 
 def shift_for(largest: float) -> int:
@@ -34,3 +45,48 @@ def multipliers(ratios: np.ndarray) -> tuple[np.ndarray, int]:
     while shift and not np.any(m & 1) and np.any(m):
         m, shift = m >> 1, shift - 1
     return m.astype(np.int32), shift
+
+
+def rounding(
+    layer: str, sums: TensorType, steps: Sequence[float], clip: tuple[float, float], grid: Grid
+) -> Requantise:
+    """What rounds sums to ``grid``; ``clip``, in real numbers, is an activation's range.
+
+    ``steps`` are what one step of the sum is in real numbers, for each channel. Raises UserError,
+    with the name of the ``layer`` that makes the sums, where no multiplier is wide enough.
+    """
+    if sums.bits > MAX_SUM_BITS:
+        reason = f"its sums need {sums.bits} bits, and hwgen rounds sums of up to {MAX_SUM_BITS}"
+        remedy = "use fewer bits for its weights or its inputs"
+        raise UserError(Problem(layer, reason, remedy))
+    scale = float(grid.scale[0])
+    ratios = np.array(steps) / scale
+    if ratios.max() > 65535:
+        reason = f"one step of its sums is {ratios.max():g} steps of its output"
+        remedy = "use fewer bits for its output: up to 65535 steps can be multiplied"
+        raise UserError(Problem(layer, reason, remedy))
+    m, shift = multipliers(ratios)
+    bits, signed = bits_for(grid.lo, grid.hi)
+    lo, hi = (
+        int(np.clip(np.rint(end / scale) + grid.zero_point, grid.lo, grid.hi)) for end in clip
+    )
+    return Requantise(sums, m, shift, bits, signed, grid.zero_point, lo, hi)
+
+
+def shifts_of(layer: str, scales: Sequence[float]) -> tuple[int, int]:
+    """By how much each operand of an addition is shifted left, so that their steps are equal.
+
+    Raises UserError, with the name of the addition, if the ratio is no power of two that it has.
+    """
+    first, second = (log2(scale / min(scales)) for scale in scales)
+    if abs(first - round(first)) + abs(second - round(second)) > 1e-9 or (
+        round(max(first, second)) > MAX_APART
+    ):
+        raise UserError(
+            Problem(
+                layer,
+                f"one step of one tensor is {max(scales) / min(scales):g} steps of the other",
+                "quantise them with scales whose ratio is a power of two up to 2^24",
+            )
+        )
+    return round(first), round(second)

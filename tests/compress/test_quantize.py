@@ -106,7 +106,7 @@ def test_names_order_and_absorbed_relus():
         "input": f"real = {network.input.type.scale!r} * (integer - 0)",
         "weight bits": "0 8, 4 8, 8 8",
         "activation bits": "input 8, 0 8, 4 8, 8 16",
-        "calibration": "percentile, 60 frames",
+        "calibration": "mse, 60 frames",
     }
 
 

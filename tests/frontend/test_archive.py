@@ -77,6 +77,46 @@ def test_a_quantised_network_survives_export_and_the_disk(model, frames, tmp_pat
     assert read(load(tmp_path / "q.pt2")).nodes == nodes
 
 
+class Branches(nn.Module):
+    """What is no line: in-place sums and activations, padding, averages, grouped convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(nn.ZeroPad2d((1, 0, 2, 1)), nn.Conv2d(1, 4, 3), nn.ReLU6(True))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(4, 4, 3, 1, 2, 2, 4, bias=False), nn.BatchNorm2d(4))
+            for _ in range(2)
+        )
+        self.pool, self.fc = nn.AvgPool2d(2, padding=1), nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = self.first(x)
+        for block in self.blocks:
+            y = block(x)
+            y += x
+            x = y.clamp_(-0.5)
+        x = self.pool(x) + nn.functional.hardtanh(self.pool(x), -0.1, 0.2)
+        return self.fc(x.mean((2, 3)))
+
+
+def test_branches_survive_every_way_in_and_out(frames, tmp_path):
+    torch.manual_seed(2)
+    model, batch = Branches().eval(), ({0: torch.export.Dim.AUTO},)
+    exported = torch.export.export(model, (frames[:2],), dynamic_shapes=batch)
+    torch.export.save(exported, tmp_path / "float.pt2")
+    program = quantize(model, frames, Settings(4, 5))
+    expected = read(program)
+    assert [node.name for node in expected if node.op.kind in ("add", "sum_pool2d")] == [
+        "add", "add_1", "pool", "pool.2", "add_2", "mean",
+    ]  # fmt: skip
+    assert network(exported, frames) == expected
+    assert network(tmp_path / "float.pt2", frames) == expected
+    again = torch.export.export(program, (frames[:2],), dynamic_shapes=batch)
+    torch.export.save(again, tmp_path / "quantised.pt2")
+    assert read(again).nodes == expected.nodes
+    assert read(load(tmp_path / "quantised.pt2")).nodes == expected.nodes
+
+
 def rewritten(path, to, edit=lambda name, data: data, compression=zipfile.ZIP_STORED):
     """A copy of an archive with members changed (None: left out)."""
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(to, "w", compression) as new:

@@ -42,16 +42,39 @@ def after(*layers) -> nn.Module:
     return nn.Sequential(conv(), *layers)
 
 
+class Squeeze(nn.Module):
+    """Lines of values, and not maps."""
+
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Conv1d(8, 4, 3)
+
+    def forward(self, x):
+        return self.line(x.select(1, 0))
+
+
+def widen(s, x):
+    return s.up(torch.cat([s.a(x), s.b(x)], 1))
+
+
+def two_shapes(s, x):
+    y = s.a(x)
+    z = y.flatten(1)
+    y.relu_()
+    return s.b(z)
+
+
 NETWORKS = {
-    "conv: grouped convolution (groups=2) is not supported; use groups=1":
-        lambda: Net(lambda s, x: s.conv(x), conv=conv(groups=2)),
-    "conv: dilation 2 is not supported; use dilation=1":
-        lambda: Net(lambda s, x: s.conv(x), conv=conv(dilation=2)),
-    "0: dilation (1, 2) is not supported; use dilation=1":
-        lambda: nn.Sequential(conv(dilation=(1, 2))),
-    "conv: aten.pad is not supported; give the padding to the convolution, with "
-    "padding_mode='zeros'":
+    "conv: pads in mode 'reflect'; pad with zeros":
         lambda: Net(lambda s, x: s.conv(x), conv=conv(padding_mode="reflect", padding=1)),
+    "pad: pads with 1; pad with zeros":
+        lambda: Net(lambda s, x: s.conv(s.pad(x)), conv=conv(), pad=nn.ConstantPad2d(1, 1.0)),
+    "pad: pads by (-1, 0, 0, 0); pad rows and columns alone, and crop nothing":
+        lambda: Net(lambda s, x: s.conv(F.pad(x, (-1, 0, 0, 0))), conv=conv()),
+    "1: pads what 2 reads; put it straight before Conv2d or AvgPool2d":
+        lambda: after(nn.ZeroPad2d(1), nn.MaxPool2d(2)),
+    "1: pads what the output reads; put it straight before Conv2d or AvgPool2d":
+        lambda: after(nn.ZeroPad2d(1)),
     "1: ceil_mode=True is not supported; use ceil_mode=False, with padding if need be":
         lambda: after(nn.MaxPool2d(2, ceil_mode=True)),
     "1: dilation 2 is not supported; use dilation=1": lambda: after(nn.MaxPool2d(2, dilation=2)),
@@ -60,24 +83,44 @@ NETWORKS = {
             lambda s, x: s.pool(s.conv(x))[0],
             conv=conv(), pool=nn.MaxPool2d(2, return_indices=True),
         ),
-    "1: aten.gelu is not supported; use ReLU": lambda: after(nn.GELU()),
-    "1: aten.avg_pool2d is not supported; use MaxPool2d, or a convolution with stride":
-        lambda: after(nn.AvgPool2d(2)),
-    "1: aten.adaptive_avg_pool2d is not supported; use MaxPool2d, or a Linear layer over the "
-    "whole map": lambda: after(nn.AdaptiveAvgPool2d(1)),
+    "avg: ceil_mode=True is not supported; use ceil_mode=False, with padding if need be\n"
+    "avg: count_include_pad=False is not supported; use count_include_pad=True, or padding=0":
+        lambda: Net(
+            lambda s, x: s.avg(s.conv(x)), conv=conv(),
+            avg=nn.AvgPool2d(2, padding=1, ceil_mode=True, count_include_pad=False),
+        ),
+    "1: divides by -3; use a divisor above zero":
+        lambda: after(nn.AvgPool2d(2, divisor_override=-3)),
+    "1: makes (4, 1) of (6, 6), by windows of several sizes; use AdaptiveAvgPool2d(1), or sizes "
+    "that divide those of the map": lambda: after(nn.AdaptiveAvgPool2d((4, 1))),
+    "1: aten.adaptive_max_pool2d is not supported; use MaxPool2d with a fixed kernel":
+        lambda: after(nn.AdaptiveMaxPool2d(1)),
+    "mean: averages over everything; average over rows and columns: x.mean((2, 3))":
+        lambda: Net(lambda s, x: s.conv(x).mean(), conv=conv()),
+    "mean: averages over the axes (1,); average over rows and columns: x.mean((2, 3))":
+        lambda: Net(lambda s, x: s.conv(x).mean(1, keepdim=True), conv=conv()),
+    "mean: turns torch.float32 into torch.float64; keep to float32":
+        lambda: Net(lambda s, x: s.conv(x).mean((2, 3), dtype=torch.float64), conv=conv()),
+    "1: aten.gelu is not supported; use ReLU, ReLU6 or Hardtanh": lambda: after(nn.GELU()),
+    "1: aten.leaky_relu is not supported; use ReLU, ReLU6 or Hardtanh":
+        lambda: after(nn.LeakyReLU(0.1, inplace=True)),
+    "clamp: its limits are tensors; use numbers":
+        lambda: Net(lambda s, x: (y := s.conv(x)).clamp(y), conv=conv()),
+    "clamp: clips to [2, 1]; give the smaller limit first":
+        lambda: Net(lambda s, x: s.conv(x).clamp(2, 1), conv=conv()),
     "1: aten.softmax is not supported; leave it out: the largest output is the same":
         lambda: after(nn.Softmax(1)),
-    "a: its output is used by b, add; layers must follow one another in a line\n"
-    "add: aten.add is not supported; layers must follow one another in a line":
-        lambda: Net(
-            lambda s, x: (y := s.a(x)) + s.b(y), a=conv(), b=nn.Conv2d(4, 4, 1)
-        ),
     "0: follows no layer with weights; leave it out, or put it after Conv2d or Linear":
         lambda: nn.Sequential(nn.ReLU(), conv()),
     "0: follows the input, and so cannot be folded into weights; put it straight after a Conv2d "
     "or Linear layer": lambda: nn.Sequential(nn.BatchNorm2d(2), conv()),
     "2: follows 1, and so cannot be folded into weights; put it straight after a Conv2d or Linear "
     "layer": lambda: after(nn.ReLU(), nn.BatchNorm2d(4)),
+    "bn: follows add, and so cannot be folded into weights; put it straight after a Conv2d or "
+    "Linear layer": lambda: Net(lambda s, x: s.bn(x + s.a(x)), a=nn.Conv2d(2, 2, 1),
+                                bn=nn.BatchNorm2d(2)),
+    "bn: cannot be folded into the weights of a, which add reads too; let only the batch norm "
+    "read them": lambda: Net(lambda s, x: s.bn(y := s.a(x)) + y, a=conv(), bn=nn.BatchNorm2d(4)),
     "1: has no running mean and variance; use track_running_stats=True":
         lambda: after(nn.BatchNorm2d(4, track_running_stats=False)),
     "1: is applied to the last axis of (?, 4, 6, 6); flatten first: torch.flatten(x, 1)":
@@ -88,20 +131,35 @@ NETWORKS = {
     "view: turns (?, 4, 6, 6) into (?, 72); only a vector for each frame is supported: "
     "torch.flatten(x, 1)":
         lambda: Net(lambda s, x: s.conv(x).view(-1, 72), conv=conv()),
+    "relu_: changes in place what b reads in another shape; use the form that is not in place":
+        lambda: Net(two_shapes, a=conv(), b=nn.Linear(144, 2)),
     "conv: is called 2 times; give each call a layer of its own":
         lambda: Net(lambda s, x: s.conv(s.conv(x)), conv=nn.Conv2d(2, 2, 3)),
     "input: this name stands for the network's input; rename the layer":
         lambda: Net(lambda s, x: s.input(x), input=conv()),
-    "the network has 2 outputs (a, b); it must return one tensor\n"
-    "a: its output is used by b, the output; layers must follow one another in a line":
+    "default: this name stands for the bits of every other layer; rename the layer":
+        lambda: Net(lambda s, x: s.default(s.conv(x)), conv=conv(), default=nn.AvgPool2d(2)),
+    "the network has 2 outputs (a, b); it must return one tensor":
         lambda: Net(lambda s, x: ((y := s.a(x)), s.b(y)), a=conv(), b=nn.Conv2d(4, 4, 1)),
     "the network returns what it is given; it must hold layers": nn.Identity,
+    "add: multiplies by alpha=2; put the factor into a layer's weights":
+        lambda: Net(lambda s, x: torch.add(y := s.a(x), y, alpha=2), a=conv()),
+    "add: adds a constant; put it into the bias of the layer before":
+        lambda: Net(lambda s, x: s.a(x) + 1, a=conv()),
+    "add: adds (?, 4, 1, 1) to (?, 4, 6, 6); add tensors of equal shape":
+        lambda: Net(lambda s, x: (y := s.a(x)) + y.mean((2, 3), keepdim=True), a=conv()),
+    "cat: aten.cat is not supported; add tensors of equal shape instead\n"
+    "up: aten.upsample_nearest2d is not supported; maps can keep their size, or shrink by strides "
+    "and pools":
+        lambda: Net(widen, a=conv(), b=conv(), up=nn.Upsample(scale_factor=2)),
+    "select: aten.select is not supported; read the whole tensor\n"
+    "line: aten.conv1d is not supported; use Conv2d with a kernel of height 1": Squeeze,
     "to: turns torch.float32 into torch.float64; keep to float32\n"
     "conv: its weight is torch.float64; call model.float()\n"
     "conv: its bias is torch.float64; call model.float()":
         lambda: Net(lambda s, x: s.conv(x.double()), conv=conv().double()),
-    "mul: aten.mul is not supported; layers must follow one another in a line\n"
-    "linear: its weight is computed, not stored; use a plain parameter":
+    "mul: aten.mul is not supported; tensors can only be added; constants belong into a layer's "
+    "weights\nlinear: its weight is computed, not stored; use a plain parameter":
         lambda: Net(lambda s, x: F.linear(x.flatten(1), 2 * s.w.weight), w=nn.Linear(128, 3)),
 }  # fmt: skip
 
@@ -114,17 +172,20 @@ def test_unsupported_networks_are_refused(text):
 
 def test_everything_wrong_is_named_at_once():
     model = nn.Sequential(
-        conv(groups=2, dilation=2), nn.Sigmoid(), nn.Conv2d(4, 4, 1), nn.AvgPool2d(2)
+        conv(padding=1, padding_mode="circular"),
+        nn.Sigmoid(),
+        nn.Conv2d(4, 4, 1),
+        nn.AvgPool2d(2, ceil_mode=True),
     )
-    settings = Settings(weights={"9": 4}, activations={"3": 4, "input": 2})
+    settings = Settings(weights={"9": 4, "3": 8}, activations={"1": 4, "3": 8, "input": 2})
     assert refusal(model, settings=settings) == (
-        "0: grouped convolution (groups=2) is not supported; use groups=1\n"
-        "0: dilation 2 is not supported; use dilation=1\n"
-        "1: aten.sigmoid is not supported; use ReLU\n"
-        "3: aten.avg_pool2d is not supported; use MaxPool2d, or a convolution with stride\n"
+        "0: pads in mode 'circular'; pad with zeros\n"
+        "1: aten.sigmoid is not supported; use ReLU, ReLU6 or Hardtanh\n"
+        "3: ceil_mode=True is not supported; use ceil_mode=False, with padding if need be\n"
         "bits of weights are given for '9', which is no layer with weights; nearest are 0, 2\n"
-        "bits of activations are given for '3', which is no layer with weights; "
-        "nearest are 0, 2, input"
+        "bits of weights are given for '3', which is no layer with weights; nearest are 0, 2\n"
+        "bits of activations are given for '1', which is no layer with weights, average or "
+        "addition; nearest are 0, 2, 3, input"
     )
 
 
@@ -261,6 +322,34 @@ def test_a_map_flattened_at_the_end_is_refused():
     assert str(error.value) == (
         "1: flattens a map of 4 channels, which hwgen streams channels first; "
         "end the network with a Linear layer, or return the map itself"
+    )
+
+
+def test_averages_are_not_added_to_vectors():
+    def forward(s, x):
+        x = s.conv(x).mean((2, 3))
+        return x + s.fc(x)
+
+    program = quantize(Net(forward, conv=conv(), fc=nn.Linear(4, 4)), IMAGES)
+    with pytest.raises(UserError) as error:
+        read(program)
+    assert str(error.value) == (
+        "add: adds (4,) to (1, 1, 4) (rows, columns, channels); "
+        "add maps to maps of the same shape, and vectors to vectors"
+    )
+
+
+def test_operands_must_be_tied():
+    program = quantize(Net(lambda s, x: x + s.a(x), a=nn.Conv2d(2, 2, 1)), IMAGES)
+    program.get_submodule("a").activation_scale.mul_(3 / program.input.activation_scale)
+    program.input.activation_scale.fill_(1.0)
+    program.get_submodule("a").bias_scale.copy_(program.a.weight_scale)
+    with pytest.raises(UserError) as error:
+        read(program)
+    text = str(error.value)
+    assert text.startswith("add: one step of one tensor is ")
+    assert text.endswith(
+        " steps of the other; quantise them with scales whose ratio is a power of two up to 2^24"
     )
 
 
