@@ -168,6 +168,7 @@ class ChannelwiseSpec:
         if self.folds > 1 and self.first_words().any():
             style = memory_style(self.folds, 1, "rom")
             parts.append(Memory(self.folds, self.lanes * self.first_bits, "rom", style))
+            parts.append(Register(self.lanes * self.first_bits))
         return [*parts, Adder(wide, values), MuxPart(wide, 2, values), Register(wide * values)]
 
     def create(self, name: str = "channelwise") -> "Channelwise":
@@ -227,7 +228,7 @@ class Channelwise(wiring.Component):
         if isinstance(spec.op, MaxPool2d):
             results = [_best(m, tap, began, stepped) for tap in taps]
         else:
-            fold = delay(m, sequencer.index[2], spec.latency - 3, "fold", reset_less=True)
+            fold = delay(m, sequencer.index[2], spec.latency - 4, "fold", reset_less=True)
             if spec.multiplies:
                 weights = self._weights(m, sequencer)
                 taps = [register(m, tap * weights[n % spec.lanes]) for n, tap in enumerate(taps)]
@@ -257,7 +258,7 @@ class Channelwise(wiring.Component):
                 words_of(words, bits), bits * spec.lanes, f"{self.name}_biases"
             )
             m.d.comb += rom.address.eq(fold)
-            firsts = split(rom.data, spec.lanes, bits, True)
+            firsts = [register(m, first) for first in split(rom.data, spec.lanes, bits, True)]
         totals = []
         for n, term in enumerate(terms):
             total = Signal(signed(spec.op.output.bits), reset_less=True, name=f"total{n}")

@@ -203,13 +203,15 @@ class ConvSpec:
             Memory(words, values * self.weight_bits, "rom", _style(words)),
             Register(address),
             Adder(address, constant=True),
-            Register(3 * self.latency - 5 + (folds - 1).bit_length() * (self.latency - 3)),
+            Register(3 * self.latency - 5 + (folds - 1).bit_length() * (self.latency - 4)),
             Register(values * self.weight_bits + self.pixels * self.in_lanes * source_bits),
             *products,
             Register(self.multipliers * product_bits),
         ]
         if op.bias.any() and folds > 1:
             parts.append(Memory(folds, self.out_lanes * self.bias_bits, "rom", _style(folds)))
+            # Few words have few distinct bits, and synthesis keeps one register of each.
+            parts.append(Register(min(self.out_lanes * self.bias_bits, 2**folds - 2)))
         for width, count, registers in _tree(product_bits, self.in_lanes):
             parts += [Adder(width, count * pairs), Register(width * registers * pairs)]
         parts += [
@@ -329,7 +331,7 @@ class Conv(wiring.Component):
         fold = sequencer.index[3]
         if spec.groups > 1:
             fold = fold + sequencer.index[2] * spec.out_folds
-        fold = delay(m, fold, stages - 2, "fold", reset_less=True)
+        fold = delay(m, fold, stages - 3, "fold", reset_less=True)
 
         # Operands, products, sums over the input lanes.
         pixels = split(window.data, spec.pixels * spec.in_lanes, op.input.bits, op.input.signed)
@@ -385,4 +387,4 @@ def _bias(m, spec, fold, name):
         words_of(words, bits), bits * spec.out_lanes, f"{name}_biases"
     )
     m.d.comb += biases.address.eq(fold)
-    return split(biases.data, spec.out_lanes, bits, True)
+    return [register(m, bias) for bias in split(biases.data, spec.out_lanes, bits, True)]

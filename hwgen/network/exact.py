@@ -9,7 +9,7 @@ import numpy as np
 
 from hwgen.network.types import TensorType
 
-__all__ = ["matmul", "pad", "windows"]
+__all__ = ["depthwise", "matmul", "pad", "windows"]
 
 
 def pad(x: np.ndarray, padding: tuple[int, int, int, int], fill: int) -> np.ndarray:
@@ -41,3 +41,14 @@ def matmul(
     flat = np.ascontiguousarray(rows, dtype=kind).reshape(-1, columns.shape[1])
     sums = flat @ columns.T.astype(kind) + bias.astype(kind)
     return sums.astype(np.int32 if largest < 1 << 31 else np.int64).reshape(*lead, len(weights))
+
+
+def depthwise(windows: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """``bias + sum(windows * weights)``, each channel by itself; int64.
+
+    ``windows`` is (N, Ho, Wo, kh, kw, C), ``weights`` (C, kh, kw).
+    """
+    total = np.broadcast_to(bias.astype(np.int64), (*windows.shape[:3], len(bias))).copy()
+    for i, j in np.ndindex(*weights.shape[1:]):
+        total += windows[:, :, :, i, j].astype(np.int64) * weights[:, i, j]
+    return total
