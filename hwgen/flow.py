@@ -22,6 +22,7 @@ from hwgen.network import Network, StoreError, load_network
 from hwgen.plan import Plan, PlanError, plan, plan_from_json
 from hwgen.plan.pipeline import play_stages, solo
 from hwgen.report import record
+from hwgen.report.page import write_page
 from hwgen.sim import Result, build_binary
 from hwgen.sim import simulate as run_simulation
 from hwgen.synth import synthesise
@@ -104,6 +105,7 @@ def build(
     frames = _frames(found, made.network)
     report = record.fresh(found.name, planned, made.accuracy) | {"largest_lsb": made.distance}
     write_build(folder, found.name, made.network, planned, frames, report, force, progress)
+    write_page(folder)
     return report
 
 
@@ -217,6 +219,7 @@ def simulate(
         },
     }
     report = record.update(folder, changes)
+    write_page(folder)
     return Simulated(free, stalled, ends == foretold, report)
 
 
@@ -252,6 +255,7 @@ def estimate(
         report = _read_report(folder)
         if synth:
             report = record.update(folder, _synthesised(folder, planned, progress))
+            write_page(folder)
         return report | {"layers": layers(planned)}
     target, found, _ = together(
         lambda: load_board(board), lambda: find(model, calibrate), lambda: _check_rate(fps)
