@@ -63,8 +63,8 @@ def corpus() -> Iterator[tuple[str, Spec]]:
         yield f"linear 8 bit, {ins} x {outs}", ConvSpec((dense,), ins, outs)
     yield "linear 2 bit, 8 x 10", ConvSpec((_linear(rng, (256,), 10, 2),), 8, 10)
     for lanes in (1, 4, 16):
-        yield f"requantise, {lanes}", RequantiseSpec((_requantise(rng, 16, 20, 8),), lanes)
-        shift = _requantise(rng, 16, 20, 4, shift_only=True)
+        yield f"requantise, {lanes}", RequantiseSpec((_requantise(rng, 16, 18, 8),), lanes)
+        shift = _requantise(rng, 16, 18, 4, shift_only=True)
         yield f"requantise by shift, {lanes}", RequantiseSpec((shift,), lanes)
     pool = MaxPool2d(TensorType((28, 28, 16), 8, False), (2, 2), (2, 2))
     for lanes, pixels in ((1, 1), (8, 1), (16, 1), (4, 2)):
