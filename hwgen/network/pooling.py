@@ -69,6 +69,12 @@ class MaxPool2d:
         return best
 
 
+def _most_visible(size: int, taps: int, stride: int, before: int, count: int) -> int:
+    """Most taps, in one direction, that lie on the map in any one window."""
+    places = np.arange(count)[:, None] * stride - before + np.arange(taps)
+    return int(((places >= 0) & (places < size)).sum(1).max())
+
+
 @value
 class SumPool2d:
     """Sum of each window, ``sum(x - zero_point)``; padded places count as zero.
@@ -93,8 +99,11 @@ class SumPool2d:
     def output(self) -> TensorType:
         source = self.input
         size = window_counts(source.shape, self.kernel, self.stride, self.padding)
-        # At most so many taps of a window lie on the map.
-        taps = min(self.kernel[0], source.shape[0]) * min(self.kernel[1], source.shape[1])
+        # At most so many taps of any window lie on the map; the others are padding, so zero.
+        top, _, left, _ = self.padding
+        rows = _most_visible(source.shape[0], self.kernel[0], self.stride[0], top, size[0])
+        columns = _most_visible(source.shape[1], self.kernel[1], self.stride[1], left, size[1])
+        taps = rows * columns
         lo, hi = source.lo - source.zero_point, source.hi - source.zero_point
         return TensorType((*size, source.channels), *bits_for(taps * lo, taps * hi))
 

@@ -116,3 +116,11 @@ def test_nonsense_is_refused(text):
     with pytest.raises(ValueError) as error:
         NONSENSE[text]()
     assert str(error.value) == text
+
+
+def test_sums_are_no_wider_than_the_taps_that_any_window_sees():
+    pool = SumPool2d(TensorType((3, 3, 1), 4, False), (3, 3), (4, 4), (2, 2, 2, 2))
+    # Both windows down, and both across, see one row or column of the map only.
+    assert pool.output.shape == (2, 2, 1)
+    assert pool.output.bits == 4
+    assert pool.compute(np.full((1, 3, 3, 1), 15)).max() == 15
