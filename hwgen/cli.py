@@ -1,7 +1,9 @@
 """The command line. Results go to standard output, everything else to standard error."""
 
+import errno
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,11 +23,14 @@ from rich.progress import (
 
 from hwgen import show
 from hwgen.errors import ToolError, UserError
+from hwgen.sweep.options import sweep_options
 
 __all__ = ["main"]
 
 #: Exit codes: a verification that failed or a tool that broke, a mistake of the user's, Ctrl-C.
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 notes = Console(stderr=True, highlight=False)
 
@@ -47,9 +52,11 @@ class Group(click.Group):
             raise  # whoever reads our output has seen enough: click ends in silence
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
-            _complain(f"{place}{error.strerror or error}")
+            remedy = "free some space" if error.errno in FULL else "check place and permissions"
+            _complain(f"{place}{error.strerror or error}; {remedy}")
             ctx.exit(MISTAKE)
         except KeyboardInterrupt:
+            warnings.simplefilter("ignore")  # Amaranth's, about hardware that was not finished
             notes.print("interrupted; nothing half-made is left behind")
             ctx.exit(INTERRUPTED)
 
@@ -167,6 +174,25 @@ def estimate(synth, as_json, **options):
         _print_json(report)
     else:
         show.estimated(report)
+
+
+@main.command()
+@sweep_options
+def sweep(as_json, **options):
+    """Accuracy, cycles and area of MODEL at many bit widths, on several boards.
+
+    Every result is kept at once: a sweep that was stopped goes on where it was.
+    """
+    from hwgen.sweep import display, run
+
+    with _bars() as progress:
+        made, files = run.sweep(progress=progress, **options)
+    if as_json:
+        _print_json(made.to_json())
+    else:
+        display.swept(made, files)
+    if not made.verified:
+        sys.exit(FAILED)
 
 
 @main.command()
