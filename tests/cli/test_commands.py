@@ -8,7 +8,7 @@ import pytest
 from hwgen import doctor
 from hwgen.report import record
 
-COMMANDS = ("", "build", "sim", "estimate", "boards", "doctor")
+COMMANDS = ("", "build", "sim", "estimate", "sweep", "boards", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
