@@ -22,7 +22,7 @@ from rich.progress import (
 )
 
 from hwgen import show
-from hwgen.errors import ToolError, UserError
+from hwgen.errors import Problem, ToolError, UserError
 from hwgen.sweep.options import sweep_options
 
 __all__ = ["main"]
@@ -165,6 +165,8 @@ def sim(folder, as_json, **options):
 @click.option("--synth", is_flag=True, help="Measure the area with Yosys as well.")
 def estimate(synth, as_json, **options):
     """Foretell cycles and area of MODEL, layer by layer; MODEL may be a build directory."""
+    if Path(options["model"]).is_dir():
+        _refuse_choices("board", "calibrate", "bits", "weights", "activations", "fps")
     from hwgen import flow
 
     arguments = _arguments(options)
@@ -221,6 +223,19 @@ def doctor(as_json):
         show.tools(rows)
     if not healthy(rows):
         sys.exit(FAILED)
+
+
+def _refuse_choices(*names: str) -> None:
+    """UserError if the command line gives any of these options: a build has made its choices."""
+    context = click.get_current_context()
+    given = [
+        f"--{name}"
+        for name in names
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        reason = f"a build is planned already, so {', '.join(given)} would change nothing"
+        raise UserError(Problem(None, reason, "give the model instead of the build"))
 
 
 def _arguments(options: dict) -> dict:

@@ -29,4 +29,6 @@ def split(bits, count: int, width: int, is_signed: bool):
 
 def join(values, width: int):
     """The opposite of ``split``: the low ``width`` bits of each value, the first lowest."""
+    values = list(values)
+    assert all(len(value) >= width for value in values), "a narrow value would shift the others"
     return Cat(value[:width] for value in values)

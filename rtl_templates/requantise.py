@@ -7,7 +7,7 @@ from itertools import pairwise
 from operator import add
 
 import numpy as np
-from amaranth import C, Const, Module, Mux
+from amaranth import C, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -151,7 +151,7 @@ class RequantiseSpec:
 
     @staticmethod
     def foldings(op: Requantise, family: str) -> Iterator["RequantiseSpec"]:
-        """Every number of lanes that wastes no fold; several pixels only with all channels."""
+        """Every number of lanes that wastes no fold, and of pixels that divides the width."""
         channels, width = op.input.channels, op.input.map_shape[1]
         for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
             for pixels in (n for n in range(1, width + 1) if width % n == 0):
@@ -194,9 +194,10 @@ class Requantiser(wiring.Component):
         rounded = [register(m, (value + spec.offset) >> op.shift) for value in values]
         in_range = self._present(delay(m, fold, spec.latency - 2, "fold", reset_less=True))
         clipped = [
-            register(m, Mux(in_range[n % spec.lanes], _clip(value, op.lo, op.hi), 0))
-            for n, value in enumerate(rounded)
+            Signal(op.bits, reset_less=True, name=f"clipped{n}") for n in range(len(rounded))
         ]
+        for n, (store, value) in enumerate(zip(clipped, rounded, strict=True)):
+            m.d.sync += store.eq(Mux(in_range[n % spec.lanes], _clip(value, op.lo, op.hi), 0))
         m.d.comb += queue.data.eq(join(clipped, op.bits))
         return m
 

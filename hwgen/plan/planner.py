@@ -5,21 +5,17 @@ from dataclasses import replace
 
 from hwgen.board import Board, board_names, load_board
 from hwgen.cost import Area, area, total
-from hwgen.errors import Problem, UserError
-from hwgen.manifest import identifier
+from hwgen.errors import Problem, UserError, refuse
 from hwgen.network import Input, Network, Node
-from hwgen.plan.candidates import Candidate, candidates
+from hwgen.plan.candidates import Candidate, Entry, candidates
 from hwgen.plan.choose import RESOURCES, Edge, choose
-from hwgen.plan.pipeline import Stage, assemble, needed_depths, play_stages, with_fifos
+from hwgen.plan.pipeline import Stage, assemble, needed_depths, steady, unique, with_fifos
 from hwgen.plan.value import Plan
 
 __all__ = ["plan"]
 
 #: Part of a board's LUTs that a plan may use: routers seldom succeed far above it.
 USABLE_LUTS = 0.85
-
-#: Frames played at first, and at the most, to see how a pipeline goes on.
-FRAMES, MOST_FRAMES = 4, 256
 
 
 def plan(
@@ -34,31 +30,51 @@ def plan(
     fastest that fits, and of those the cheapest. UserError when nothing fits, with what is lacking,
     or when ``fps`` is out of reach, with the best that is in reach.
     """
-    nodes = [node for node in network if not isinstance(node.op, Input)]
-    edges = _edges(network, nodes)
-    options = []
+    _check(network)
+    readers = [name for node in network for name in node.inputs]
+    nodes = [n for n in network if not isinstance(n.op, Input) or readers.count(n.name) > 1]
+    edges = _edges(nodes)
+    options: list[list[Candidate]] = []
     for node in nodes:
         progress(f"engines for {node.name}")
-        options.append(candidates(node.op, board))
+        options.append([] if isinstance(node.op, Input) else candidates(node.op, board))
     room = Area(*(getattr(_usable(board), name) for name in RESOURCES))
+    asked = int(board.clock_mhz * 1e6 / fps) if fps is not None else None
+    limit = asked
     while True:
         progress("choosing engines")
-        chosen, limit = _choose(options, edges, board, room, fps, nodes)
+        chosen, reached = _choose(options, edges, board, room, limit, fps, nodes)
         progress("sizing FIFOs")
-        made = _assemble(network, board, nodes, options, chosen, limit, fps)
+        made = _assemble(network, board, nodes, options, chosen, reached, fps)
         excess = made.area.excess(_usable(board))
-        if not excess:
+        if excess:
+            # Plumbing that the solver did not see: leave it room and choose again.
+            room = Area(*(getattr(room, r) - excess.get(r, 0) for r in RESOURCES))
+        elif asked is not None and made.interval > asked:
+            # Together they are slower than each alone, even with all the room between them.
+            limit = max(candidate.interval for candidate in chosen) - 1
+        else:
             return made
-        # Plumbing that the solver did not see: leave it room and choose again.
-        room = Area(*(getattr(room, r) - excess.get(r, 0) for r in RESOURCES))
 
 
-def _edges(network: Network, nodes: Sequence[Node]) -> list[Edge]:
-    """What reads what, by number; UserError if there is more than one output."""
-    if len(network.outputs) != 1:
-        raise UserError(
-            Problem(None, f"the network has {len(network.outputs)} outputs", "give one with one")
-        )
+def _check(network: Network) -> None:
+    """UserError unless there is one input, one output, and something in between that all serves."""
+    problems = []
+    entries = sum(isinstance(node.op, Input) for node in network)
+    for count, what in ((entries, "inputs"), (len(network.outputs), "outputs")):
+        if count != 1:
+            problems.append(Problem(None, f"the network has {count} {what}", "give one with one"))
+    read = {name for node in network for name in node.inputs} | set(network.outputs)
+    for node in network:
+        if node.name not in read:
+            problems.append(Problem(node.name, "nothing reads it", "leave it out"))
+    if len(network) == entries:
+        problems.append(Problem(None, "the network has no layers", "give one with some"))
+    refuse(problems)
+
+
+def _edges(nodes: Sequence[Node]) -> list[Edge]:
+    """What reads what, by number."""
     number = {node.name: n for n, node in enumerate(nodes)}
     return [
         (number[name], n, port)
@@ -73,14 +89,14 @@ def _choose(
     edges: Sequence[Edge],
     board: Board,
     room: Area,
+    asked: int | None,
     fps: float | None,
     nodes: Sequence[Node],
 ) -> tuple[list[Candidate], int]:
     """The engines, and the cycles a frame within which all of them are."""
     limits = sorted({c.interval for some in options for c in some})
-    slowest = max(some[-1].interval for some in options)
-    if fps is not None:
-        asked = int(board.clock_mhz * 1e6 / fps)
+    slowest = max(some[-1].interval for some in options if some)
+    if asked is not None:
         chosen = choose(options, edges, board, room, asked)
         if chosen:
             return chosen, asked
@@ -120,7 +136,8 @@ def _too_big(options, edges, board: Board, room: Area, slowest: int, nodes) -> U
         if getattr(used, name) > getattr(room, name)
     ]
     most = max(range(len(smallest)), key=lambda n: smallest[n].cost)
-    larger = [name for name in board_names() if _holds(load_board(name), smallest)]
+    others = [name for name in board_names() if name != board.name]
+    larger = [name for name in others if _holds(load_board(name), smallest)]
     return UserError(
         Problem(
             None,
@@ -153,21 +170,17 @@ def _assemble(
     fps: float | None,
 ) -> Plan:
     """The plan with these engines: converters and FIFOs put in, and played."""
-    engines = {
-        node.name: Stage(
-            identifier(node.name), pick.spec, node.name, node.name, _reason(pick, some, limit)
-        )
-        for node, pick, some in zip(nodes, chosen, options, strict=True)
-    }
-    bare = assemble(network, engines)
-    frames = FRAMES
-    while True:
-        depths = needed_depths(bare, frames)
-        seen = play_stages(with_fifos(bare, depths), frames).interval
-        played = play_stages(with_fifos(bare, depths), MOST_FRAMES, until_steady=True)
-        if played.interval == seen or frames >= MOST_FRAMES:
-            break
-        frames *= 2  # the beginning told too little of how it goes on
+    used: set[str] = set()
+    engines, entry = {}, None
+    for node, pick, some in zip(nodes, chosen, options, strict=True):
+        if isinstance(pick.spec, Entry):
+            entry = pick.spec.beats
+        else:
+            name, reason = unique(node.name, used), _reason(pick, some, limit)
+            engines[node.name] = Stage(name, pick.spec, node.name, node.name, reason)
+    bare = assemble(network, engines, entry)
+    depths = needed_depths(bare)
+    played = steady(with_fifos(bare, depths))
     stages = with_fifos(bare, depths, played.interval)
     stages = [replace(s, area=area(s.spec.primitives(), board.family)) for s in stages]
     return Plan(

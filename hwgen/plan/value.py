@@ -8,7 +8,7 @@ from hwgen.beats import Beats
 from hwgen.board import Board
 from hwgen.cost import Area, total
 from hwgen.network import Network
-from hwgen.plan.pipeline import Stage, input_ports, links, output_ports
+from hwgen.plan.pipeline import WORLD, Stage, input_ports, links, output_ports
 from hwgen.rtl_templates import ENGINES, ConvertSpec, FifoSpec, ForkSpec, Spec
 
 __all__ = ["Plan", "PlanError", "plan_from_json"]
@@ -40,6 +40,22 @@ class Plan:
     latency: int
     interval: int
     multiply_adds: int
+
+    def __post_init__(self):
+        offered = {WORLD}
+        for stage in self.stages:
+            if len(stage.sources) != len(stage.spec.inputs):
+                raise ValueError(f"{stage.name} has {len(stage.sources)} sources")
+            for source in stage.sources:
+                if source not in offered:
+                    raise ValueError(f"{stage.name} reads {source}, which nothing offers")
+                offered.remove(source)
+            fresh = {(stage.name, port) for port in output_ports(stage.spec)}
+            if any(stage.name == other.name and stage is not other for other in self.stages):
+                raise ValueError(f"two stages are called {stage.name}")
+            offered |= fresh
+        if len(offered) != 1 or WORLD in offered or self.interval < 1:
+            raise ValueError("there must be one input, one output and an interval")
 
     @property
     def area(self) -> Area:

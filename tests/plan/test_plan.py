@@ -154,7 +154,7 @@ FRAMES = 16
 )
 def test_no_fifo_can_lose_a_beat(engines):
     stages = row(*engines)
-    depths = needed_depths(stages, FRAMES)
+    depths = needed_depths(stages)
     assert depths, "engines that take turns need one"
     assert play_stages(stages, FRAMES).interval > 16
     assert play_stages(with_fifos(stages, depths), FRAMES).interval == 16
@@ -167,12 +167,12 @@ def test_no_fifo_can_lose_a_beat(engines):
 
 @pytest.mark.parametrize("engines", [(EVEN, EVEN), (BURST,), (EVEN, EVEN, EVEN)])
 def test_a_chain_without_need_gets_none(engines):
-    assert needed_depths(row(*engines), FRAMES) == {}
+    assert needed_depths(row(*engines)) == {}
 
 
 def test_fifos_are_named_with_their_depth():
     stages = row(EVEN, BURST)
-    depths = needed_depths(stages, FRAMES)
+    depths = needed_depths(stages)
     made = plan(NETWORK, ULX3S)
     whole = replace(made, stages=tuple(with_fifos(stages, depths, 16)))
     assert whole.fifos == {"s1_fifo": depths["s1", 0]}

@@ -87,6 +87,8 @@ def cases():
     yield RequantiseSpec(
         (requantise(rng, (2, 2, 3), multiplier=np.ones(3, np.int64), shift=0, wide=9),), 3
     )
+    narrow = TensorType((2, 2, 4), 6, True)  # its clipped values are narrower than their slots
+    yield RequantiseSpec((Requantise(narrow, np.ones(4, int), 4, 8, False, 0, 0, 3),), 4)
     for signed in (False, True):
         source = TensorType((6, 8, 3), 5, signed)
         yield ChannelwiseSpec((MaxPool2d(source, (2, 2), (2, 2)),), 2)

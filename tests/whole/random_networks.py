@@ -23,7 +23,7 @@ from hwgen.network import (
 )
 from hwgen.plan import Plan
 from hwgen.plan.choose import converter
-from hwgen.plan.pipeline import Stage, assemble, needed_depths, play_stages, with_fifos
+from hwgen.plan.pipeline import Stage, assemble, needed_depths, steady, with_fifos
 from hwgen.rtl_templates import ENGINES
 
 BOARD = load_board("zcu104")
@@ -151,9 +151,9 @@ def random_plan(network: Network, chance: Random) -> Plan:
     while engines is None:
         engines = random_engines(network, chance)
     bare = assemble(network, engines)
-    stages = with_fifos(bare, needed_depths(bare, 4))
+    stages = with_fifos(bare, needed_depths(bare))
     stages = [replace(s, area=area(s.spec.primitives(), BOARD.family)) for s in stages]
-    played = play_stages(stages, 64, until_steady=True)
+    played = steady(stages)
     assert not played.deadlock
     macs = sum(getattr(node.op, "macs", 0) for node in network)
     return Plan(BOARD, None, tuple(stages), played.latency, played.interval, macs)
