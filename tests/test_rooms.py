@@ -8,7 +8,17 @@ import hwgen
 
 #: Floors from the ground up; a folder of several modules is one room.
 FLOORS = (
-    {"errors", "beats", "board", "game", "manifest", "network", "primitives", "schedule"},
+    {
+        "errors",
+        "beats",
+        "board",
+        "game",
+        "game_loop",
+        "manifest",
+        "network",
+        "primitives",
+        "schedule",
+    },
     {"cost", "nn", "rtl_templates"},
     {"doctor", "frontend", "plan", "sim", "synth"},
     {"compress", "emit", "report"},

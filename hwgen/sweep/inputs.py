@@ -18,7 +18,7 @@ __all__ = ["of_array", "of_program", "sources"]
 INTEGERS = ("beats", "compress", "errors", "frontend", "network", "nn")
 
 #: Rooms that, besides those, decide the plan, the Verilog, and what is measured of it.
-PLAN = ("board", "cost", "game", "plan", "primitives", "rtl_templates", "schedule")
+PLAN = ("board", "cost", "game", "game_loop", "plan", "primitives", "rtl_templates", "schedule")
 MEASURED = ("emit", "flow", "manifest", "sim", "synth")
 
 #: Distributions that take part in each.

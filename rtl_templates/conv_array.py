@@ -1,0 +1,121 @@
+"""The hardware of the convolution engine: multipliers, adder trees, accumulators."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hwgen.rtl_templates.memory import Rom, words_of
+from hwgen.rtl_templates.pipeline import delay, join, register, split
+from hwgen.rtl_templates.queue import Queue
+from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.rtl_templates.window import WindowReader
+
+__all__ = ["Conv"]
+
+
+class Conv(wiring.Component):
+    """The engine of ``ConvSpec``: takes the map, puts sums.
+
+    A beat leaves ``spec.latency`` cycles after the last step of its window; the steps of a frame
+    follow one another without a gap, and so do frames, while input is there and output is taken.
+    """
+
+    def __init__(self, spec, name: str):
+        self.spec, self.name = spec, name
+        super().__init__(
+            {
+                "i": In(stream.Signature(spec.inputs[0].width)),
+                "o": Out(stream.Signature(spec.outputs[0].width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        spec, op = self.spec, self.spec.op
+        process = spec.compute_process()
+        put = process.puts[0]
+
+        m.submodules.sequencer = sequencer = Sequencer(process)
+        m.submodules.window = window = WindowReader(spec.window, sequencer, spec.strides, column=5)
+        m.submodules.queue = queue = Queue(spec.outputs[0].width, put.depth)
+        wiring.connect(m, wiring.flipped(self.i), window.i)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        first, last = sequencer.begins(4), sequencer.selects(put.at)
+        m.d.comb += [
+            sequencer.step.eq(window.ready & (queue.room | ~last)),
+            queue.reserve.eq(sequencer.step & last),
+        ]
+
+        # Memories: what a step addresses is there one cycle later.
+        words = words_of(spec.weight_words(), spec.weight_bits)
+        m.submodules.weights = weights = Rom(
+            words, spec.weight_bits * spec.in_lanes * spec.out_lanes, f"{self.name}_weights"
+        )
+        with m.If(sequencer.step):
+            again = sequencer.moves[0] | sequencer.moves[1] | sequencer.moves[-1]
+            m.d.sync += weights.address.eq(Mux(again, 0, weights.address + 1))
+
+        stages = spec.latency - 1  # all but the queue
+        went = delay(m, sequencer.step & last, stages, "last")
+        began = delay(m, first, stages - 1, "first")
+        stepped = delay(m, sequencer.step, stages - 1, "step")
+        fold = sequencer.index[3]
+        if spec.groups > 1:
+            fold = fold + sequencer.index[2] * spec.out_folds
+        fold = delay(m, fold, stages - 3, "fold", reset_less=True)
+
+        # Operands, products, sums over the input lanes.
+        pixels = split(window.data, spec.pixels * spec.in_lanes, op.input.bits, op.input.signed)
+        taps = split(
+            weights.data, spec.out_lanes * spec.in_lanes, spec.weight_bits, spec.product != "sign"
+        )
+        x = [register(m, value) for value in pixels]
+        w = [register(m, value) for value in taps]
+        sums, lanes = [], spec.in_lanes
+        for pixel in range(spec.pixels):
+            for out in range(spec.out_lanes):
+                terms = [
+                    register(m, _product(spec, x[pixel * lanes + lane], w[out * lanes + lane]))
+                    for lane in range(lanes)
+                ]
+                while len(terms) > 1:
+                    pairs = zip(terms[0::2], terms[1::2], strict=False)
+                    rest = [register(m, terms[-1])] if len(terms) % 2 else []
+                    terms = [register(m, a + b) for a, b in pairs] + rest
+                sums.append(terms[0])
+
+        # Sums over taps and folds; the first starts from the bias.
+        biases = _bias(m, spec, fold, self.name)
+        totals = []
+        width = op.output.bits
+        for number, term in enumerate(sums):
+            total = Signal(signed(width), reset_less=True, name=f"total{number}")
+            before = Mux(began, biases[number % spec.out_lanes], total)
+            with m.If(stepped):
+                m.d.sync += total.eq(before + term)
+            totals.append(total)
+        m.d.comb += [queue.push.eq(went), queue.data.eq(join(totals, width))]
+        return m
+
+
+def _product(spec, x, w):
+    """``x * w``, without a multiplier where the weights are signs."""
+    if spec.product == "sign":
+        return Mux(w, x, -x)
+    if spec.product == "ternary":
+        return Mux(w[0], Mux(w[1], -x, x), 0)
+    return x * w
+
+
+def _bias(m, spec, fold, name):
+    """Bias of each output lane, in the cycle in which the first product is added."""
+    words, bits = spec.bias_words(), spec.bias_bits
+    if not words.any():
+        return [0] * spec.out_lanes
+    if len(words) == 1:
+        return [int(bias) for bias in words[0]]
+    m.submodules.biases = biases = Rom(
+        words_of(words, bits), bits * spec.out_lanes, f"{name}_biases"
+    )
+    m.d.comb += biases.address.eq(fold)
+    return [register(m, bias) for bias in split(biases.data, spec.out_lanes, bits, True)]
