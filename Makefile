@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench fuzz lint clean
+.PHONY: demo test bench bench-vgg16 fuzz lint clean
 
 demo: .venv/ready
 	$(BIN)/hwgen build fashion_cnn --board ulx3s --out build/demo --force
@@ -19,6 +19,9 @@ lint: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.main
+
+bench-vgg16: .venv/ready
+	$(BIN)/python -m benchmarks.vgg16
 
 # Random networks through the whole way: make fuzz N=200
 fuzz: .venv/ready
