@@ -10,8 +10,7 @@ from functools import cached_property
 
 import numpy as np
 from amaranth import C, Module, Mux, Signal, signed
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
 
 from hwgen.beats import Beats
 from hwgen.network import Conv2d, MaxPool2d, SumPool2d
@@ -19,7 +18,7 @@ from hwgen.network.types import bits_for
 from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register, memory_style
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.memory import Rom, words_of
-from hwgen.rtl_templates.pipeline import delay, join, register, split
+from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.rtl_templates.window import Window, WindowReader
@@ -198,12 +197,7 @@ class Channelwise(wiring.Component):
 
     def __init__(self, spec: ChannelwiseSpec, name: str):
         self.spec, self.name = spec, name
-        super().__init__(
-            {
-                "i": In(stream.Signature(spec.inputs[0].width)),
-                "o": Out(stream.Signature(spec.outputs[0].width)),
-            }
-        )
+        super().__init__(ports(spec))
 
     def elaborate(self, platform):
         m = Module()

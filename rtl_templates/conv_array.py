@@ -1,11 +1,10 @@
 """The hardware of the convolution engine: multipliers, adder trees, accumulators."""
 
 from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
 
 from hwgen.rtl_templates.memory import Rom, words_of
-from hwgen.rtl_templates.pipeline import delay, join, register, split
+from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.queue import Queue
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.rtl_templates.window import WindowReader
@@ -22,12 +21,7 @@ class Conv(wiring.Component):
 
     def __init__(self, spec, name: str):
         self.spec, self.name = spec, name
-        super().__init__(
-            {
-                "i": In(stream.Signature(spec.inputs[0].width)),
-                "o": Out(stream.Signature(spec.outputs[0].width)),
-            }
-        )
+        super().__init__(ports(spec))
 
     def elaborate(self, platform):
         m = Module()

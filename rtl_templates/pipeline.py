@@ -1,8 +1,18 @@
 """Small parts that every data path is made of."""
 
 from amaranth import Cat, Module, Signal
+from amaranth.lib import stream
+from amaranth.lib.wiring import In, Out
 
-__all__ = ["delay", "join", "register", "split"]
+__all__ = ["delay", "join", "ports", "register", "split"]
+
+
+def ports(spec):
+    """Members of an engine with one input and one output."""
+    return {
+        "i": In(stream.Signature(spec.inputs[0].width)),
+        "o": Out(stream.Signature(spec.outputs[0].width)),
+    }
 
 
 def delay(m: Module, value, cycles: int, name: str, reset_less: bool = False):

@@ -8,15 +8,14 @@ from operator import add
 
 import numpy as np
 from amaranth import C, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
 
 from hwgen.beats import Beats
 from hwgen.network import Requantise
 from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register, memory_style
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.memory import Rom, words_of
-from hwgen.rtl_templates.pipeline import delay, join, register, split
+from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.schedule import Process, Put, Schedule, Take
@@ -163,12 +162,7 @@ class Requantiser(wiring.Component):
 
     def __init__(self, spec: RequantiseSpec, name: str):
         self.spec, self.name = spec, name
-        super().__init__(
-            {
-                "i": In(stream.Signature(spec.inputs[0].width)),
-                "o": Out(stream.Signature(spec.outputs[0].width)),
-            }
-        )
+        super().__init__(ports(spec))
 
     def elaborate(self, platform):
         m = Module()
