@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from hwgen.beats import Beats
 from hwgen.network import Add
 from hwgen.primitives import Adder, Part, Register
+from hwgen.rtl_templates import constant
 from hwgen.rtl_templates.pipeline import delay, join, register, split
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.schedule import Process, Put, Schedule, Take
@@ -112,9 +113,14 @@ class AddSpec:
         return 0
 
     @property
+    def is_shift(self) -> bool:
+        """Whether operands are only shifted before they are added."""
+        return all(map(constant.is_shift, self.op.factors))
+
+    @property
     def latency(self) -> int:
-        """Cycles: sum, queue."""
-        return 2
+        """Cycles: products unless they are shifts, sum, queue."""
+        return 2 if self.is_shift else 3
 
     def process(self) -> Process:
         """Every beat of the frame, when both are there."""
@@ -126,7 +132,15 @@ class AddSpec:
 
     def primitives(self) -> list[Part]:
         out, values = self.op.output, self.outputs[0].values
+        products: list[Part] = []
+        if not self.is_shift:
+            products.append(Register(self.latency - 2))
+            for kind, factor in zip(self.op.inputs, self.op.factors, strict=True):
+                width = kind.bits + 1 + factor.bit_length()
+                products += constant.parts(kind.bits + 1, factor, values)
+                products.append(Register(width * values))
         return [
+            *products,
             Adder(out.bits, values),
             Register(out.bits * values),
             *Queue.primitives(self.outputs[0].width, self.process().puts[0].depth),
@@ -174,13 +188,15 @@ class Adding(wiring.Component):
         ]
         aligned = [
             [
-                (value - kind.zero_point) << shift
+                constant.times(value - kind.zero_point, factor)
                 for value in split(port.payload, beats.values, kind.bits, kind.signed)
             ]
-            for port, kind, beats, shift in zip(
-                (self.i0, self.i1), spec.op.inputs, spec.inputs, spec.op.shifts, strict=True
+            for port, kind, beats, factor in zip(
+                (self.i0, self.i1), spec.op.inputs, spec.inputs, spec.op.factors, strict=True
             )
         ]
+        if not spec.is_shift:
+            aligned = [[register(m, value, "product") for value in side] for side in aligned]
         sums = [register(m, a + b) for a, b in zip(*aligned, strict=True)]
         m.d.comb += queue.data.eq(join(sums, spec.op.output.bits))
         return m

@@ -29,7 +29,7 @@ from hwgen.frontend.geometry import (
 from hwgen.frontend.grids import grid_of, layer_integers, narrow
 from hwgen.frontend.load import load
 from hwgen.frontend.program import arguments
-from hwgen.frontend.rescale import rounding, shifts_of
+from hwgen.frontend.rescale import factors_of, rounding
 from hwgen.network import (
     Add,
     Conv2d,
@@ -238,8 +238,8 @@ class _Reader:
                 )
             )
         scales = [float(kind.scale) for kind in kinds]  # type: ignore[arg-type]
-        step, shifts = min(scales), shifts_of(layer_of(call), scales)
-        op = Add(kinds[0].integers, kinds[1].integers, shifts)
+        factors, step = factors_of(layer_of(call), scales, kinds)
+        op = Add(kinds[0].integers, kinds[1].integers, factors)
         node = self._add(call, layer_of(call), op, first.node, second.node, scale=step)
         return _Value(node, (step,) * kinds[0].channels, flat=first.flat)
 

@@ -1,7 +1,6 @@
 """Real ratios between grids as the integers that a requantiser or an addition has for them."""
 
 from collections.abc import Sequence
-from math import log2
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from hwgen.errors import Problem, UserError
 from hwgen.frontend.grids import Grid
 from hwgen.network import Requantise, TensorType, bits_for
 
-__all__ = ["MAX_APART", "MULTIPLIER_BITS", "multipliers", "rounding", "shift_for", "shifts_of"]
+__all__ = ["MAX_APART", "MULTIPLIER_BITS", "factors_of", "multipliers", "rounding", "shift_for"]
 
 # Contract of the integer network: one 16-bit multiplier a channel, one shift for all of them.
 MULTIPLIER_BITS = 16
@@ -18,6 +17,8 @@ MAX_SHIFT = 62
 MAX_SUM_BITS = 62 - MULTIPLIER_BITS
 # Operands of an addition further apart do not see each other: of 16 bits, all are below one step.
 MAX_APART = 24
+# Steps of the finer operand by which the coarser one of an addition may be off.
+OFF = 1 / 64
 
 
 def shift_for(largest: float) -> int:
@@ -73,20 +74,30 @@ def rounding(
     return Requantise(sums, m, shift, bits, signed, grid.zero_point, lo, hi)
 
 
-def shifts_of(layer: str, scales: Sequence[float]) -> tuple[int, int]:
-    """By how much each operand of an addition is shifted left, so that their steps are equal.
+def factors_of(
+    layer: str, scales: Sequence[float], kinds: Sequence[TensorType]
+) -> tuple[tuple[int, int], float]:
+    """What each operand of an addition is multiplied by, and one step of the sum.
 
-    Raises UserError, with the name of the addition, if the ratio is no power of two that it has.
+    Steps that differ by a power of two are added exactly. Otherwise the coarser operand's step is
+    off by so little that all of its range together is off by at most 1/64 of the finer step, or by
+    one part in 2^24, whichever is more.
+    Raises UserError, with the name of the addition, if the finer one would be out of sight.
     """
-    first, second = (log2(scale / min(scales)) for scale in scales)
-    if abs(first - round(first)) + abs(second - round(second)) > 1e-9 or (
-        round(max(first, second)) > MAX_APART
-    ):
-        raise UserError(
-            Problem(
-                layer,
-                f"one step of one tensor is {max(scales) / min(scales):g} steps of the other",
-                "quantise them with scales whose ratio is a power of two up to 2^24",
-            )
-        )
-    return round(first), round(second)
+    coarse = int(scales[1] > scales[0])
+    ratio = scales[coarse] / scales[1 - coarse]
+    if ratio > 1 << MAX_APART:
+        reason = f"one step of one tensor is {ratio:g} steps of the other"
+        remedy = f"quantise them with scales whose ratio is at most 2^{MAX_APART}"
+        raise UserError(Problem(layer, reason, remedy))
+    kind = kinds[coarse]
+    reach = max(kind.hi - kind.zero_point, kind.zero_point - kind.lo)
+    finer = np.arange(1, (1 << MULTIPLIER_BITS) + 1)
+    coarser = np.rint(ratio * finer)
+    there = coarser <= 1 << MAX_APART
+    close = (reach * np.abs(coarser / finer - ratio) <= OFF) & there
+    # The smallest that do, for the least hardware.
+    best = int(np.argmax(close)) if close.any() else int(there.sum()) - 1
+    factors = int(coarser[best]), int(finer[best])
+    step = scales[1 - coarse] / factors[1]
+    return (factors if coarse == 0 else factors[::-1]), step

@@ -117,19 +117,19 @@ class SumPool2d:
 
 @value
 class Add:
-    """``((a - zero_a) << shift_a) + ((b - zero_b) << shift_b)``: two tensors whose scales differ by
-    a power of two, added exactly."""
+    """``(a - zero_a) * factor_a + (b - zero_b) * factor_b``, exact: two tensors whose scales have
+    the ratio of the factors. A factor that is a power of two is a shift."""
 
     kind: ClassVar[str] = "add"
     a: TensorType
     b: TensorType
-    shifts: tuple[int, int] = (0, 0)
+    factors: tuple[int, int] = (1, 1)
 
     def __post_init__(self):
         if self.a.shape != self.b.shape:
             raise ValueError(f"cannot add {self.b.shape} to {self.a.shape}")
-        if min(self.shifts) < 0 or max(self.shifts) > 24:
-            raise ValueError(f"shifts must be 0 to 24, not {self.shifts}")
+        if min(self.factors) < 1 or max(self.factors) > 1 << 24:
+            raise ValueError(f"factors must be 1 to 2^24, not {self.factors}")
 
     @property
     def inputs(self) -> tuple[TensorType, ...]:
@@ -138,14 +138,14 @@ class Add:
     @property
     def output(self) -> TensorType:
         ends = [
-            ((kind.lo - kind.zero_point) << shift, (kind.hi - kind.zero_point) << shift)
-            for kind, shift in zip(self.inputs, self.shifts, strict=True)
+            ((kind.lo - kind.zero_point) * factor, (kind.hi - kind.zero_point) * factor)
+            for kind, factor in zip(self.inputs, self.factors, strict=True)
         ]
         lo, hi = (sum(end) for end in zip(*ends, strict=True))
         return TensorType(self.a.shape, *bits_for(lo, hi))
 
     def compute(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return sum(  # type: ignore[return-value]
-            (x.astype(np.int64) - kind.zero_point) << shift
-            for x, kind, shift in zip((a, b), self.inputs, self.shifts, strict=True)
+            (x.astype(np.int64) - kind.zero_point) * factor
+            for x, kind, factor in zip((a, b), self.inputs, self.factors, strict=True)
         )

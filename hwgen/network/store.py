@@ -17,7 +17,7 @@ from hwgen.network.types import TensorType
 
 __all__ = ["StoreError", "from_bytes", "load_network", "save_network", "to_bytes"]
 
-FORMAT = 1
+FORMAT = 2
 
 #: What reading something else than a network can raise.
 BROKEN = (

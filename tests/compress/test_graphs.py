@@ -66,7 +66,7 @@ def test_a_resnet_by_its_nodes():
     assert network["layer1.1.downsample.0.requantise"].op.zero_point > 0  # and none here
     for node in network:
         if isinstance(node.op, Add):
-            assert min(node.op.shifts) == 0 and max(node.op.shifts) <= 24
+            assert min(node.op.factors) == 1 and max(node.op.factors) <= 1 << 24
             first, second = (network[name].type.scale for name in node.inputs)
             assert np.frexp(first / second)[0] == 0.5
     assert network.output.type.shape == (5,)

@@ -57,11 +57,11 @@ def test_sums_of_windows_are_not_a_bit_too_wide(seed):
 def test_add_is_exact_and_not_a_bit_too_wide(shape, seed):
     rng = np.random.default_rng(seed)
     a, b = draw_type(rng, shape), draw_type(rng, shape)
-    shifts = (int(rng.integers(0, 25)), 0)[:: 1 if seed % 2 else -1]
-    op, x, y = Add(a, b, shifts), draw(rng, a), draw(rng, b)
+    factors = (int(2 ** rng.uniform(0, 24)), int(rng.integers(1, 300)))[:: 1 if seed % 2 else -1]
+    op, x, y = Add(a, b, factors), draw(rng, a), draw(rng, b)
     total = op.compute(x, y)
-    expected = (x - float(a.zero_point)) * 2.0 ** shifts[0]
-    expected += (y - float(b.zero_point)) * 2.0 ** shifts[1]
+    expected = (x - float(a.zero_point)) * factors[0]
+    expected += (y - float(b.zero_point)) * factors[1]
     np.testing.assert_array_equal(total, expected)
     assert (op.output.bits, op.output.signed) == bits_for(int(total[0].min()), int(total[-1].max()))
 
@@ -100,7 +100,8 @@ def test_grouped_and_dilated_convolution_is_torchs(seed):
 MAP = TensorType((4, 4, 4), 8, False)
 NONSENSE = {
     "cannot add (4,) to (4, 4, 4)": lambda: Add(MAP, TensorType((4,), 8, False)),
-    "shifts must be 0 to 24, not (25, 0)": lambda: Add(MAP, MAP, (25, 0)),
+    "factors must be 1 to 2^24, not (0, 1)": lambda: Add(MAP, MAP, (0, 1)),
+    "factors must be 1 to 2^24, not (1, 16777217)": lambda: Add(MAP, MAP, (1, (1 << 24) + 1)),
     "pooling takes a map (H, W, C), not (4,)":
         lambda: SumPool2d(TensorType((4,), 8, False), (1, 1), (1, 1)),
     "kernel (5, 1) is larger than the padded input": lambda: SumPool2d(MAP, (5, 1), (1, 1)),

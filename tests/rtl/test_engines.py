@@ -125,11 +125,11 @@ def cases():
         yield ConvertSpec(Beats(source, a, p), Beats(source, b, q))
     for ways in (2, 3):
         yield ForkSpec(Beats(source, 5, 2), ways)
-    for zero, shifts in ((0, (0, 0)), (5, (2, 0)), (-3, (0, 3))):
+    for zero, factors in ((0, (1, 1)), (5, (4, 1)), (-3, (1, 8)), (7, (119, 46)), (0, (3, 683))):
         other = TensorType((3, 4, 10), 4, True, zero_point=min(zero, 3))
         first = TensorType((3, 4, 10), 6, False, zero_point=max(zero, 0))
-        yield AddSpec((Add(first, other, shifts),), 2, 4)
-        yield AddSpec((Add(other, first, shifts),), 10)
+        yield AddSpec((Add(first, other, factors),), 2, 4)
+        yield AddSpec((Add(other, first, factors),), 10)
     for depth in (1, 2, 5, 33, 40):
         yield FifoSpec(Beats(source, 3), depth)
 

@@ -96,8 +96,8 @@ class Growing:
     def residual(self, source: str) -> str:
         branch = self.conv(source, self.type_of(source).channels, same=True)
         kinds = self.type_of(branch), self.type_of(source)
-        shifts = self.chance.choice([(0, 0), (0, 2), (1, 0)])
-        return self.requantise(self.add(Add(*kinds, shifts), branch, source))
+        factors = self.chance.choice([(1, 1), (1, 4), (2, 1), (93, 55)])
+        return self.requantise(self.add(Add(*kinds, factors), branch, source))
 
     def linear(self, source: str) -> str:
         kind, bits, outputs = self.type_of(source), self.chance.randint(1, 8), 3
