@@ -115,8 +115,8 @@ def test_damaged_files_are_refused(tmp_path):
     ):
         with pytest.raises(StoreError, match=r"^not a stored network: "):
             from_bytes(*damage())
-    with pytest.raises(StoreError, match=r"^network format 2 is not 1$"):
-        from_bytes(json.dumps(tree | {"format": 2}).encode(), arrays)
+    with pytest.raises(StoreError, match=r"^network format 3 is not 2$"):
+        from_bytes(json.dumps(tree | {"format": 3}).encode(), arrays)
     with pytest.raises(StoreError, match=r"^unknown op 'conv9d'$"):
         from_bytes(text.replace(b'"conv2d"', b'"conv9d"'), arrays)
     with pytest.raises(StoreError, match=r"^cannot read .*network\.json: No such file"):
