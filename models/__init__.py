@@ -16,12 +16,16 @@ from pathlib import Path
 from torch import nn
 
 from . import reference
+from .digits_mlp import DigitsMLP
 from .fashion_cnn import FashionCNN
 from .reference import Reference, ReferenceFilesError, accuracy
 
 __all__ = ["Reference", "ReferenceFilesError", "accuracy", "load", "names"]
 
-_NETWORKS: dict[str, Callable[[], nn.Module]] = {"fashion_cnn": FashionCNN}
+_NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "digits_mlp": DigitsMLP,
+    "fashion_cnn": FashionCNN,
+}
 
 
 def names() -> tuple[str, ...]:

@@ -40,6 +40,8 @@ class Recipe:
     """In pixels."""
     erase: float = 0.0
     """Probability, for each image."""
+    bfloat16: bool = False
+    """Multiply in bfloat16, which a CPU with AVX512-BF16 does almost twice as fast as float32."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -103,12 +105,15 @@ def fit(
             for chosen in torch.randperm(len(images), generator=random).split(recipe.batch):
                 for group in optimizer.param_groups:
                     group["lr"] = recipe.learning_rate(step, steps)
-                batch = images[chosen].permute(0, 3, 1, 2).float() / 255
+                batch = images[chosen].permute(0, 3, 1, 2)
                 batch = augmentation.shift_and_flip(batch, recipe.max_shift, recipe.flip, random)
+                batch = batch.float() / 255
                 if recipe.erase:
                     batch = augmentation.erase(batch, recipe.erase, random)
+                with torch.autocast("cpu", torch.bfloat16, recipe.bfloat16):
+                    logits = module(batch).float()
                 loss = F.cross_entropy(
-                    module(batch), labels[chosen], label_smoothing=recipe.label_smoothing
+                    logits, labels[chosen], label_smoothing=recipe.label_smoothing
                 )
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()

@@ -14,6 +14,7 @@ from hwgen.models import reference, training
 from hwgen.models.augmentation import erase, shift_and_flip
 from hwgen.models.fashion_cnn import FashionCNN, data
 from hwgen.models.fashion_cnn import train as recipe
+from hwgen.models.recipe import calibration_choice
 
 FILES = ["calibration.npz", "model.json", "model.safetensors", "test.npz"]
 
@@ -94,7 +95,7 @@ def test_images_are_those_of_the_data_set(shipped):
     dataset = data.read()
     np.testing.assert_array_equal(shipped.test_images, reference.pixels(dataset.test_images))
     np.testing.assert_array_equal(shipped.test_labels, dataset.test_labels)
-    chosen = dataset.train_images[recipe._calibration_choice(len(dataset.train_images))]
+    chosen = dataset.train_images[calibration_choice(len(dataset.train_images))]
     np.testing.assert_array_equal(shipped.calibration, reference.pixels(chosen))
 
 

@@ -3,10 +3,11 @@
 import gzip
 import math
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from ..dataset import DataError, Dataset
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the four files."""
@@ -20,22 +21,8 @@ _FILES = {
 }
 
 
-class DataError(Exception):
-    """The data set is missing or damaged; the message is one line and says what to do."""
-
-
-@dataclass(frozen=True)
-class FashionMNIST:
-    """Images uint8 (N, 28, 28, 1), labels uint8 (N,) in 0..9; 60,000 to train, 10,000 to test."""
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-
-
-def read(folder: Path = DEBIAN_FOLDER) -> FashionMNIST:
-    """Read the four gzipped idx files in `folder`. Raises `DataError`."""
+def read(folder: Path = DEBIAN_FOLDER) -> Dataset:
+    """The four gzipped idx files in `folder`: images (N, 28, 28, 1). Raises `DataError`."""
     missing = [name for name in _FILES.values() if not (folder / name).is_file()]
     if missing:
         raise DataError(
@@ -52,7 +39,7 @@ def read(folder: Path = DEBIAN_FOLDER) -> FashionMNIST:
                 f"and its labels {labels.shape}, not (N, 28, 28) and (N,)."
             )
         arrays[f"{part}_images"] = images[..., np.newaxis]
-    return FashionMNIST(**arrays)
+    return Dataset(**arrays)
 
 
 def _read_idx(path: Path) -> np.ndarray:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hwgen import models
+
 WANTED = "give float32 (N, C, H, W) or (N, F), as the network takes them"
 BITS = "is neither a number nor a table such as conv1=4,default=8"
 
@@ -146,8 +148,8 @@ def test_usage(run, stranger, command):
 
 def test_an_estimate_of_no_network(run):
     assert run("estimate", "nothing").err == errors(
-        "there is no network 'nothing'; give a reference network (fashion_cnn), a .pt2 file, "
-        "or file.py:function"
+        f"there is no network 'nothing'; give a reference network ({', '.join(models.names())}), "
+        "a .pt2 file, or file.py:function"
     )
 
 

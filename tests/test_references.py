@@ -1,0 +1,95 @@
+"""Every reference network: what its model.json says is so, in float and in integers."""
+
+import importlib
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from hwgen import models
+from hwgen.compress import Settings, compare, quantize
+from hwgen.frontend import accuracy, quantise_input, read
+from hwgen.models import measure, reference
+
+#: Frames that are enough to see a difference, and few enough for seconds.
+FEW = 300
+
+
+@pytest.fixture(scope="module", params=models.names())
+def network(request) -> models.Reference:
+    return models.load(request.param)
+
+
+def test_shipped_accuracy(network):
+    info = network.info
+    recorded = info.get("shipped_accuracy_percent", info["accuracy_percent"])
+    assert len(network.test_labels) == info.get("shipped_images", info["accuracy_images"])
+    measured = models.accuracy(
+        network.module, network.test_images[:2000], network.test_labels[:2000]
+    )
+    exact = len(network.test_labels) <= 2000
+    # Float summation order varies between machines, which can tip a close image.
+    one = 100 / len(network.test_labels)
+    assert measured == pytest.approx(recorded, abs=one if exact else 1.5)
+
+
+def test_sizes_and_checkpoint(network):
+    size = reference.size(network.module, network.test_images.shape[1:])
+    assert size == {key: network.info[key] for key in size}
+    assert all(torch.isfinite(value).all() for value in network.module.state_dict().values())
+    assert network.calibration.shape[0] == network.info["calibration_images"] == 512
+
+
+def test_integers_at_8_bits(network):
+    """As recorded of the whole test set, within 0.3 points of float; and equal to torch."""
+    info = network.info
+    assert info["integer_bits"] == 8
+    assert info["integer_accuracy_percent"] >= info["accuracy_percent"] - 0.3
+    program = quantize(network.module, network.calibration, Settings(8, 8))
+    made = read(program)
+    images, labels = network.test_images[:FEW], network.test_labels[:FEW]
+    differences = compare(program, made, images[:32])
+    assert max(difference.largest for difference in differences.values()) <= 1
+    with torch.no_grad():
+        chosen = program(torch.from_numpy(images)).numpy().argmax(1)
+    integers = made.compute(quantise_input(made, images)).reshape(len(images), -1).argmax(1)
+    assert np.mean(chosen == integers) >= 0.99
+    assert accuracy(made, images, labels) >= models.accuracy(network.module, images, labels) - 1
+
+
+def test_recipe_is_the_one_of_the_checkpoint(network):
+    task = importlib.import_module(f"hwgen.models.{network.name}.train").TASK
+    assert task.name == network.name
+    recorded = network.info["recipe"]
+    assert {key: getattr(task.recipe, key) for key in recorded} == recorded
+
+
+def test_measure_command(tmp_path):
+    """The figures of a training can be had again, from the whole data set, by one command."""
+    shipped = models.load("digits_mlp")
+    folder = importlib.import_module("hwgen.models.digits_mlp").__path__[0]
+    for name in (reference.WEIGHTS, reference.INFO, reference.TEST, reference.CALIBRATION):
+        (tmp_path / name).write_bytes((reference.Path(folder) / name).read_bytes())
+    before = (tmp_path / reference.INFO).read_text()
+    (tmp_path / reference.INFO).write_text(before.replace("integer_accuracy_percent", "gone"))
+    result = CliRunner().invoke(measure.main, ["digits_mlp", "--folder", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    figures = f"{shipped.info['accuracy_percent']:.2f} % in float"
+    assert f"digits_mlp on 360 test images: {figures}" in result.output
+    again = models.load("digits_mlp", tmp_path).info
+    assert again["integer_accuracy_percent"] == shipped.info["integer_accuracy_percent"]
+
+
+def test_measure_lists_the_networks():
+    listed = CliRunner().invoke(measure.main, ["--help"]).output
+    assert all(name in listed for name in models.names())
+    assert CliRunner().invoke(measure.main, ["nothing"]).exit_code == 2
+
+
+def test_digits_are_those_of_the_package():
+    dataset = importlib.import_module("hwgen.models.digits_mlp.data").read()
+    shipped = models.load("digits_mlp")
+    np.testing.assert_array_equal(shipped.test_images, reference.pixels(dataset.test_images))
+    np.testing.assert_array_equal(shipped.test_labels, dataset.test_labels)
+    assert len(dataset.train_images) == 1437
