@@ -2,7 +2,8 @@
 
 A board file gives ``title``, ``family``, ``device`` and ``initialised``, and one table each for
 ``lut``, ``ff``, ``dsp`` and ``bram`` (``count`` and ``source``) and for ``clock`` (``mhz`` and
-``source``). ``boards/ulx3s.toml`` is the example to copy.
+``source``); perhaps ``left_out``, a list of what hwgen does not use there, and why.
+``boards/ulx3s.toml`` is the example to copy.
 """
 
 import difflib
@@ -15,8 +16,9 @@ from hwgen.errors import Problem, UserError
 
 __all__ = ["FAMILIES", "Board", "board_names", "load_board"]
 
-#: What ``cost`` and ``synth`` know: Lattice ECP5, AMD UltraScale+, generic gates.
-FAMILIES = ("ecp5", "xcup", "asic")
+#: What ``cost`` and ``synth`` know: Lattice iCE40 and ECP5, Gowin LittleBee, AMD 7 series and
+#: UltraScale+, generic gates.
+FAMILIES = ("ice40", "ecp5", "gowin", "xc7", "xcup", "asic")
 
 RESOURCES = ("lut", "ff", "dsp", "bram")
 
@@ -25,9 +27,10 @@ RESOURCES = ("lut", "ff", "dsp", "bram")
 class Board:
     """What a design may use.
 
-    ``lut``: the family's own LUTs (LUT4 on ecp5, LUT6 on xcup, two-input gates on asic). ``bram``:
-    blocks of 18 kbit. ``initialised``: the memory styles that a bitstream can fill. ``clock_mhz``
-    is assumed until a design has been routed. ``sources`` says, by field, where numbers come from.
+    ``lut``, ``ff``, ``dsp``, ``bram``: in the units of the family, as ``cost.Area`` has them.
+    ``initialised``: the memory styles that a bitstream can fill; the planner puts weights nowhere
+    else. ``clock_mhz`` is assumed until a design has been routed. ``sources`` says, by field, where
+    numbers come from; ``left_out`` what there is besides and is never used, and why.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Board:
     clock_mhz: float
     initialised: tuple[str, ...]
     sources: tuple[tuple[str, str], ...]
+    left_out: tuple[str, ...] = ()
 
 
 def board_names() -> list[str]:
@@ -97,6 +101,9 @@ def _board(name: str, place: str, text: str) -> Board:
     styles = tree.get("initialised")
     if not isinstance(styles, list) or any(s not in ("block", "distributed") for s in styles):
         bad("initialised", 'a list of "block" and "distributed"')
+    others = tree.get("left_out", [])
+    if not isinstance(others, list) or any(not isinstance(text, str) for text in others):
+        bad("left_out", "a list of texts")
     for field in RESOURCES:
         count = _get(tree, field, "count")
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
@@ -107,7 +114,7 @@ def _board(name: str, place: str, text: str) -> Board:
     for field in (*RESOURCES, "clock"):
         if not isinstance(_get(tree, field, "source"), str):
             bad(f"{field}.source", "a text that says where the number comes from")
-    allowed = {"title", "family", "device", "initialised", "clock", *RESOURCES}
+    allowed = {"title", "family", "device", "initialised", "left_out", "clock", *RESOURCES}
     for field in sorted(set(tree) - allowed):
         remedy = f"remove it; known fields are {', '.join(sorted(allowed))}"
         problems.append(Problem(None, f"{place}: {field} is unknown", remedy))
@@ -121,6 +128,7 @@ def _board(name: str, place: str, text: str) -> Board:
         device=tree["device"],
         clock_mhz=float(tree["clock"]["mhz"]),
         initialised=tuple(tree["initialised"]),
+        left_out=tuple(others),
         sources=tuple((field, tree[field]["source"]) for field in (*RESOURCES, "clock")),
         **counts,
     )

@@ -79,21 +79,28 @@ class Logic:
 @dataclass(frozen=True)
 class Memory:
     """``depth`` words of ``width`` bits; ``kind`` is "rom", "ram" (both with a registered read)
-    or "lutram" (read in the same cycle). ``style`` is "block" or "distributed".
-    """
+    or "lutram" (read in the same cycle)."""
 
     depth: int
     width: int
     kind: str
-    style: str
 
+
+#: Families whose LUTs cannot be written: iCE40 (Lattice FPGA-TN-02002), and gates.
+WITHOUT_LUTRAM = ("ice40", "asic")
 
 Part = Multiplier | Adder | Compare | Mux | Register | Logic | Memory
 
 
-def memory_style(depth: int, width: int, kind: str) -> str:
-    """Where a memory goes, on every family alike: ``"block"`` or ``"distributed"``.
+def memory_style(memory: Memory, family: str) -> str:
+    """Where a memory goes: ``"block"``, ``"distributed"`` (LUTs) or ``"logic"`` (flip-flops).
 
-    Up to 32 words, a LUT-based memory costs at most one LUT a bit; block RAM is for the rest.
+    Up to 32 words, a LUT-based memory costs at most one LUT a bit; block RAM is for the rest. Where
+    LUTs are no memories, each bit takes a flip-flop and about a LUT to choose it: from some eight
+    words on, a block is cheaper, unless the word is needed in the same cycle.
     """
-    return "distributed" if kind == "lutram" or depth <= 32 else "block"
+    if memory.kind == "rom":
+        return "distributed" if memory.depth <= 32 else "block"
+    if family in WITHOUT_LUTRAM:
+        return "logic" if memory.kind == "lutram" or memory.depth <= 8 else "block"
+    return "distributed" if memory.kind == "lutram" or memory.depth <= 32 else "block"

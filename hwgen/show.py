@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hwgen.board import Board
+from hwgen.cost.families import FAMILIES
 
 __all__ = ["boards", "built", "estimated", "plain", "simulated", "tools"]
 
@@ -117,14 +118,27 @@ def _area(area: dict) -> None:
 
 def boards(known: Sequence[Board]) -> None:
     """After ``hwgen boards``."""
-    made = table("board", "LUT", "FF", "DSP", "BRAM 18k", "clock", "device")
+    made = table("board", "LUT", "FF", "DSP", "block RAM", "clock")
+    made.add_column("family")
+    made.add_column("device", no_wrap=True)
     for board in known:
-        numbers = (f"{getattr(board, name):,}" for name in RESOURCES)
-        made.add_row(board.name, *numbers, f"{board.clock_mhz:g} MHz", plain(board.device))
+        family = FAMILIES[board.family]
+        made.add_row(
+            board.name,
+            *(f"{getattr(board, name):,}" for name in ("lut", "ff", "dsp")),
+            f"{board.bram:,} x {family.block_kbit:2}k",
+            f"{board.clock_mhz:g} MHz",
+            family.title,
+            plain(board.device),
+        )
     out.print(made)
     out.print(
-        "\nClocks are assumed until a design has been routed; boards/*.toml has every source."
+        "\nLUTs of a generic ASIC are gates, DSP blocks of Gowin are 9 x 9 multipliers.\n"
+        "Clocks are assumed until a design has been routed; every number has its source in boards/."
     )
+    for board in known:
+        for text in board.left_out:
+            out.print(f"{board.name} leaves out {plain(text)}", style="dim", soft_wrap=True)
 
 
 def tools(rows: Sequence) -> None:

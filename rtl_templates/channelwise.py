@@ -15,7 +15,7 @@ from amaranth.lib import wiring
 from hwgen.beats import Beats
 from hwgen.network import Conv2d, MaxPool2d, SumPool2d
 from hwgen.network.types import bits_for
-from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register, memory_style
+from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.memory import Rom, words_of
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
@@ -156,7 +156,7 @@ class ChannelwiseSpec:
             words = self.folds * self.window.kernel[0] * self.window.kernel[1]
             product = source.bits + self.weight_bits
             parts += [
-                Memory(words, self.lanes * self.weight_bits, "rom", memory_style(words, 1, "rom")),
+                Memory(words, self.lanes * self.weight_bits, "rom"),
                 Register((words - 1).bit_length() + self.lanes * self.weight_bits),
                 Adder((words - 1).bit_length(), constant=True),
                 Multiplier(
@@ -165,8 +165,7 @@ class ChannelwiseSpec:
                 Register(product * values),
             ]
         if self.folds > 1 and self.first_words().any():
-            style = memory_style(self.folds, 1, "rom")
-            parts.append(Memory(self.folds, self.lanes * self.first_bits, "rom", style))
+            parts.append(Memory(self.folds, self.lanes * self.first_bits, "rom"))
             parts.append(Register(self.lanes * self.first_bits))
         return [*parts, Adder(wide, values), MuxPart(wide, 2, values), Register(wide * values)]
 

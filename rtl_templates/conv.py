@@ -16,7 +16,7 @@ import numpy as np
 from hwgen.beats import Beats
 from hwgen.network import Conv2d, Linear
 from hwgen.network.types import bits_for
-from hwgen.primitives import Adder, Memory, Multiplier, Part, Register, memory_style
+from hwgen.primitives import Adder, Memory, Multiplier, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.conv_array import Conv
 from hwgen.rtl_templates.queue import Queue, depth_for
@@ -196,7 +196,7 @@ class ConvSpec:
         parts: list[Part] = [
             *Sequencer.primitives(process),
             *self.window.primitives(process),
-            Memory(words, values * self.weight_bits, "rom", _style(words)),
+            Memory(words, values * self.weight_bits, "rom"),
             Register(address),
             Adder(address, constant=True),
             Register(3 * self.latency - 5 + (folds - 1).bit_length() * (self.latency - 4)),
@@ -205,7 +205,7 @@ class ConvSpec:
             Register(self.multipliers * product_bits),
         ]
         if op.bias.any() and folds > 1:
-            parts.append(Memory(folds, self.out_lanes * self.bias_bits, "rom", _style(folds)))
+            parts.append(Memory(folds, self.out_lanes * self.bias_bits, "rom"))
             # Few words have few distinct bits, and synthesis keeps one register of each.
             parts.append(Register(min(self.out_lanes * self.bias_bits, 2**folds - 2)))
         for width, count, registers in _tree(product_bits, self.in_lanes):
@@ -258,10 +258,6 @@ class ConvSpec:
                     yield ConvSpec((op,), *map(int, ways[n][[1, 2, 0]]))
                 except ValueError:
                     continue  # this many pixels do not tile the input
-
-
-def _style(depth: int) -> str:
-    return memory_style(depth, 1, "rom")
 
 
 def _lanes(channels: int, exact: bool) -> list[int]:

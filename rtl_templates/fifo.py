@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hwgen.beats import Beats
-from hwgen.primitives import Adder, Compare, Memory, Part, Register, memory_style
+from hwgen.primitives import Adder, Compare, Memory, Part, Register
 from hwgen.rtl_templates.memory import Ram
 from hwgen.rtl_templates.pipeline import delay
 from hwgen.rtl_templates.queue import Queue, depth_for
@@ -62,7 +62,7 @@ class FifoSpec:
             return list(Queue.primitives(width, self.depth))
         bits = self.ring.bit_length()
         return [
-            Memory(self.ring, width, "ram", memory_style(self.ring, width, "ram")),
+            Memory(self.ring, width, "ram"),
             Register(3 * bits),
             Adder(bits, 3, constant=True),
             Compare(bits, 3, constant=True),

@@ -24,9 +24,11 @@ VERILOG = Path(__file__).parent / "verilog"
 class VerilogTarget:
     """The platform of emitted Verilog: collects the files that go beside it.
 
-    ``files`` maps names to contents; ``.v`` files are sources.
+    ``family`` says what memories are made of. ``files`` maps names to contents; ``.v`` files are
+    sources.
     """
 
+    family: str
     files: dict[str, str] = field(default_factory=dict)
 
     def source(self, name: str) -> None:
@@ -73,7 +75,7 @@ class Rom(wiring.Component):
 
     def __init__(self, words, width, file):
         self.words, self.width, self.file = words, width, file
-        self.part = Memory(len(words), width, "rom", memory_style(len(words), width, "rom"))
+        self.part = Memory(len(words), width, "rom")
         super().__init__({"address": In(address_bits(len(words))), "data": Out(width)})
 
     def elaborate(self, platform):
@@ -88,7 +90,7 @@ class Rom(wiring.Component):
                 p_WIDTH=self.width,
                 p_DEPTH=len(self.words),
                 p_ADDRESS=len(self.address),
-                p_BLOCK=int(self.part.style == "block"),
+                p_BLOCK=int(memory_style(self.part, platform.family) == "block"),
                 p_FILE=name,
                 i_clk=ClockSignal(),
                 i_address=self.address,
@@ -111,12 +113,12 @@ class Ram(wiring.Component):
 
     def __init__(self, depth, width):
         self.depth, self.width = depth, width
-        self.part = Memory(depth, width, "ram", memory_style(depth, width, "ram"))
+        self.part = Memory(depth, width, "ram")
         super().__init__(_ram_ports(depth, width))
 
     def elaborate(self, platform):
         if isinstance(platform, VerilogTarget):
-            return _instance(self, platform, "ram", p_BLOCK=int(self.part.style == "block"))
+            return _instance(self, platform, "ram")
         return _behaviour(self, domain="sync")
 
 
@@ -125,7 +127,7 @@ class LutRam(wiring.Component):
 
     def __init__(self, depth, width):
         self.depth, self.width = depth, width
-        self.part = Memory(depth, width, "lutram", memory_style(depth, width, "lutram"))
+        self.part = Memory(depth, width, "lutram")
         super().__init__(_ram_ports(depth, width))
 
     def elaborate(self, platform):
@@ -144,7 +146,7 @@ def _ram_ports(depth, width):
     }
 
 
-def _instance(ram, platform, module, **parameters):
+def _instance(ram, platform, module):
     platform.source(f"{module}.v")
     m = Module()
     m.submodules[module] = Instance(
@@ -152,7 +154,7 @@ def _instance(ram, platform, module, **parameters):
         p_WIDTH=ram.width,
         p_DEPTH=ram.depth,
         p_ADDRESS=len(ram.address),
-        **parameters,
+        p_STYLE=memory_style(ram.part, platform.family),
         i_clk=ClockSignal(),
         i_write=ram.write,
         i_write_address=ram.write_address,

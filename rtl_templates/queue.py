@@ -4,7 +4,7 @@ from amaranth import Elaboratable, Module, Mux, Signal
 from amaranth.hdl import Assert
 from amaranth.lib import stream
 
-from hwgen.primitives import Adder, Compare, Memory, Register, memory_style
+from hwgen.primitives import Adder, Compare, Memory, Register
 from hwgen.rtl_templates.memory import LutRam
 
 __all__ = ["Queue", "depth_for"]
@@ -76,7 +76,7 @@ class Queue(Elaboratable):
             yield Register(2 * pointer)
             yield Adder(pointer, 2, constant=True)
             yield Compare(pointer, 2, constant=True)
-            yield Memory(depth, width, "lutram", memory_style(depth, width, "lutram"))
+            yield Memory(depth, width, "lutram")
 
 
 def depth_for(latency: int, period: int) -> int:

@@ -12,7 +12,7 @@ from amaranth.lib import wiring
 
 from hwgen.beats import Beats
 from hwgen.network import Requantise
-from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register, memory_style
+from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.memory import Rom, words_of
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
@@ -123,8 +123,7 @@ class RequantiseSpec:
         if not op.is_shift:
             words, bits = len(self.scale_words()), self.scale_bits
             if words > 1:
-                style = memory_style(words, 1, "rom")
-                parts.append(Memory(words, self.lanes * bits, "rom", style))
+                parts.append(Memory(words, self.lanes * bits, "rom"))
             for _, piece in self.pieces:
                 factor = piece + 1
                 parts.append(Multiplier(factor, bits + 1, values, "requantise", piece + bits))

@@ -16,7 +16,7 @@ from amaranth import Mux as choose
 from amaranth.lib import stream
 
 from hwgen.beats import Beats
-from hwgen.primitives import Adder, Compare, Memory, Mux, Part, Register, memory_style
+from hwgen.primitives import Adder, Compare, Memory, Mux, Part, Register
 from hwgen.rtl_templates.memory import Ram
 from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
 from hwgen.schedule import Process, Read, Take, Write
@@ -164,7 +164,7 @@ class Window:
             Register(2 * bits + 1),
             Adder(bits + 1, 3),
             Compare(bits + 1, 2, constant=True),
-            Memory(self.capacity, width, "ram", memory_style(self.capacity, width, "ram")),
+            Memory(self.capacity, width, "ram"),
         ]
         if any(self.padding):
             parts.append(Mux(self.source.width))

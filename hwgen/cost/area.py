@@ -10,8 +10,9 @@ __all__ = ["Area", "total"]
 
 @dataclass(frozen=True)
 class Area:
-    """LUTs (LUT4 on ecp5, LUT6 on xcup, gates on asic), flip-flops, DSP blocks and block RAMs of
-    18 kbit. A LUT that serves as memory or as part of a carry chain counts as a LUT."""
+    """LUTs (LUT4 on ice40, ecp5 and gowin, LUT6 on xc7 and xcup, gates on asic), flip-flops, DSP
+    blocks (9 x 9 multipliers on gowin) and block RAMs (of 4 kbit on ice40, 18 kbit elsewhere). A
+    LUT that serves as memory or as part of a carry chain counts as a LUT."""
 
     lut: int = 0
     ff: int = 0

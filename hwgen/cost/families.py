@@ -1,101 +1,59 @@
-"""Constants of each family: LUTs (asic: gates) and flip-flops for one unit of each feature.
+"""What a family is made of, and what one unit of each feature of a design takes there.
 
-Features are counted by ``model.features``. Constants marked "data sheet" follow from the device;
-the others are fitted to what Yosys 0.70 made of our own engines by
-``python -m hwgen.synth.calibrate --fit``, which also writes ``docs/benchmarks/area.json``.
+Shapes follow from data sheets. The LUTs (asic: gates) and flip-flops of one unit of each feature
+(``model.features``) are data, in ``constants.json``, which ``hwgen calibrate`` fits to what Yosys
+makes of our own engines.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 
-__all__ = ["FAMILIES", "Family"]
+__all__ = ["CONSTANTS", "FAMILIES", "Family"]
+
+#: The file of fitted constants, in this package.
+CONSTANTS = "constants.json"
 
 
 @dataclass(frozen=True)
 class Family:
-    """``lut`` and ``ff`` by feature; the rest are shapes.
-
-    ``inputs`` of one LUT; bits of a ``carry`` slice; ``choices`` that one LUT adds to a
-    multiplexer; depth and width of the cells of LUT memories.
+    """``inputs`` of one LUT; bits of a ``carry`` slice; ``choices`` that one LUT adds to a
+    multiplexer; depth and width of the cells of LUT memories (1: of flip-flops); ``block_kbit`` of
+    the block RAM that ``bram`` counts. ``lut`` and ``ff`` by feature.
     """
 
+    title: str
     inputs: int
     carry: int
     choices: int
     cell_depth: int
     cell_width: int
+    block_kbit: int
     lut: Mapping[str, float]
     ff: Mapping[str, float]
 
 
-FAMILIES = {
-    "ecp5": Family(
-        inputs=4,
-        carry=2,  # CCU2C adds two bits in two LUTs
-        choices=1,
-        cell_depth=16,
-        cell_width=4,
-        lut={
-            "adder": 1.0,
-            "adder_constant": 1.55,
-            "small_adder": 0.1,
-            "compare": 0.5,
-            "compare_constant": 0.05,
-            "mux": 1.03,
-            "logic": 1.0,
-            "product": 1.5,
-            "table": 1.0,
-            "select": 2.05,
-            "rom": 1.2,
-            "cell": 6.0,  # data sheet: TRELLIS_DPR16X4 blocks three slices
-            "row": 0.85,
-        },
-        ff={"register": 1.0, "read": 1.0},
-    ),
-    "xcup": Family(
-        inputs=6,
-        carry=1,
-        choices=2,
-        cell_depth=32,
-        cell_width=14,
-        lut={
-            "adder": 0.7,
-            "adder_constant": 0.44,
-            "small_adder": 0.22,
-            "compare": 0.1,
-            "compare_constant": 0.0,
-            "mux": 0.88,
-            "logic": 0.6,
-            "product": 1.4,
-            "table": 0.95,
-            "select": 1.0,
-            "rom": 0.58,
-            "cell": 8.0,  # data sheet: RAM32M16
-            "row": 0.52,
-        },
-        ff={"register": 1.0, "read": 1.0},
-    ),
-    "asic": Family(
-        inputs=1,
-        carry=1,
-        choices=1,
-        cell_depth=1,
-        cell_width=1,
-        lut={
-            "adder": 4.1,
-            "adder_constant": 0.9,
-            "small_adder": 3.1,
-            "compare": 3.2,
-            "compare_constant": 0.0,
-            "mux": 5.3,
-            "logic": 4.0,
-            "product": 11.1,
-            "table": 1.0,
-            "select": 3.0,
-            "rom": 0.3,
-            "cell": 6.0,
-            "row": 0.0,
-        },
-        ff={"register": 1.0, "read": 1.0, "cell": 1.0},
-    ),
-}
+def _families() -> dict[str, Family]:
+    fitted = json.loads(files("hwgen.cost").joinpath(CONSTANTS).read_text())["families"]
+    shapes = {
+        # LUT4, SB_CARRY of one bit, SB_RAM40_4K (Lattice FPGA-DS-02008, iCE40 UltraPlus).
+        "ice40": ("Lattice iCE40", 4, 1, 1, 1, 1, 4),
+        # LUT4, CCU2C of two bits, TRELLIS_DPR16X4, DP16KD (Lattice FPGA-DS-02012).
+        "ecp5": ("Lattice ECP5", 4, 2, 1, 16, 4, 18),
+        # LUT4, ALU of one bit, RAM16SDP4, BSRAM (Gowin DS117).
+        "gowin": ("Gowin LittleBee", 4, 1, 1, 16, 4, 18),
+        # LUT6, RAM32M, RAMB18E1 (AMD UG474, UG473).
+        "xc7": ("AMD 7 series", 6, 1, 2, 32, 6, 18),
+        # LUT6, RAM32M16, RAMB18E2 (AMD UG574, UG573).
+        "xcup": ("AMD UltraScale+", 6, 1, 2, 32, 14, 18),
+        # Two-input gates; memory macros are counted as if of 18 kbit.
+        "asic": ("generic gates", 1, 1, 1, 1, 1, 18),
+    }
+    return {
+        name: Family(*shape, fitted[name]["lut"], fitted[name]["ff"])  # type: ignore[arg-type]
+        for name, shape in shapes.items()
+    }
+
+
+FAMILIES = _families()

@@ -8,18 +8,18 @@ unit for every bit that a multiplexer between rows, or a decoder of write enable
 from dataclasses import dataclass
 from functools import cache
 
-__all__ = ["ECP5", "XCUP", "Shape", "blocks"]
+__all__ = ["SHAPES", "Shape", "blocks"]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A block of ``bits`` one-bit words that offers ``widths`` (9 is 8 and a parity bit).
+    """A block of ``words`` of the first of the ``widths`` that it offers (9 is 8 and a parity bit).
 
-    ``units`` of 18 kbit; ``cost`` as in Yosys' library file; ``narrow`` is the least width that a
-    RAM can use; a write enable governs ``byte`` bits.
+    ``units`` of the family's block RAM; ``cost`` as in Yosys' library file; ``narrow`` is the least
+    width that a RAM can use; a write enable governs ``byte`` bits.
     """
 
-    bits: int
+    words: int
     widths: tuple[int, ...]
     units: int
     cost: int
@@ -27,30 +27,40 @@ class Shape:
     byte: int = 9
 
 
-# lattice/brams_16kd.txt: DP16KD, and PDPW16KD, whose write port is 36 wide.
-ECP5 = (
-    Shape(1 << 14, (1, 2, 4, 9, 18), 1, 128),
-    Shape(1 << 14, (1, 2, 4, 9, 18, 36), 1, 128, narrow=9),
-)
-# xilinx/brams_xc4v.txt: RAMB18E2 and RAMB36E2, true and simple dual port.
-XCUP = (
+_XILINX = (
     Shape(1 << 14, (1, 2, 4, 9, 18, 36), 1, 129),
     Shape(1 << 15, (1, 2, 4, 9, 18, 36, 72), 2, 257),
 )
 
+SHAPES = {
+    # ice40/brams.txt: SB_RAM40_4K; a write mask of single bits serves every width. The SPRAMs of an
+    # UltraPlus are left out: they have one port and start undefined.
+    "ice40": (Shape(1 << 11, (2, 4, 8, 16), 1, 64, byte=1),),
+    # lattice/brams_16kd.txt: DP16KD, and PDPW16KD, whose write port is 36 wide.
+    "ecp5": (
+        Shape(1 << 14, (1, 2, 4, 9, 18), 1, 128),
+        Shape(1 << 14, (1, 2, 4, 9, 18, 36), 1, 128, narrow=9),
+    ),
+    # gowin/brams.txt: SP and SDPB.
+    "gowin": (Shape(1 << 14, (1, 2, 4, 9, 18, 36), 1, 128),),
+    # xilinx/brams_xc4v.txt: RAMB18 and RAMB36, true and simple dual port.
+    "xc7": _XILINX,
+    "xcup": _XILINX,
+}
+
 
 @cache
-def blocks(shapes: tuple[Shape, ...], depth: int, width: int, writable: bool) -> tuple[int, int]:
-    """``(units, rows)``: blocks of 18 kbit that the memory takes, and rows to choose between.
+def blocks(family: str, depth: int, width: int, writable: bool) -> tuple[int, int]:
+    """``(units, rows)``: block RAMs that the memory takes, and rows to choose between.
 
     One write port and one read port when ``writable``, else one read port.
     """
     best = None
-    for shape in shapes:
+    for shape in SHAPES[family]:
         for log, unit in enumerate(shape.widths):
             if writable and unit < shape.narrow:
                 continue
-            rows = -(-depth // (shape.bits >> log))
+            rows = -(-depth // (shape.words >> log))
             grain = min(shape.byte, unit) if writable else 1
             word = -(-width // grain) * grain
             count = -(-rows * word // unit)

@@ -11,22 +11,26 @@ from math import ceil
 from hwgen.cost import memory, multiply
 from hwgen.cost.area import Area
 from hwgen.cost.families import FAMILIES
-from hwgen.primitives import Adder, Compare, Logic, Memory, Multiplier, Mux, Part, Register
+from hwgen.primitives import (
+    Adder,
+    Compare,
+    Logic,
+    Memory,
+    Multiplier,
+    Mux,
+    Part,
+    Register,
+    memory_style,
+)
 
 __all__ = ["area", "features"]
-
-DSP_RULES = {"ecp5": multiply.ECP5, "xcup": multiply.XCUP}
-SHAPES = {"ecp5": memory.ECP5, "xcup": memory.XCUP}
-
-#: Bits of one block RAM: the unit in which memories are counted on every family.
-BLOCK_BITS = 18 * 1024
 
 #: Up to this width an adder is made of LUTs alone (Yosys, arith_map_ccu2c.v).
 SMALL = 4
 
 
 def area(parts: Iterable[Part], family: str) -> Area:
-    """Estimated area of ``parts`` on ``"ecp5"``, ``"xcup"`` or ``"asic"``."""
+    """Estimated area of ``parts`` on a family of ``FAMILIES``."""
     if family not in FAMILIES:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}, not {family!r}")
     found, constants = features(parts, family), FAMILIES[family]
@@ -49,7 +53,7 @@ def features(parts: Iterable[Part], family: str) -> Counter[str]:
     for part in parts:
         match part:
             case Multiplier(a, b, count, _, product):
-                blocks, left = _products(family, a, b, product)
+                blocks, left = multiply.split(family, a, b, product)
                 found["dsp"] += count * blocks
                 spare = a + b - (product or a + b)
                 for wide, narrow in left:
@@ -70,21 +74,13 @@ def features(parts: Iterable[Part], family: str) -> Counter[str]:
                 found["register"] += bits
             case Logic(luts):
                 found["logic"] += luts
-            case Memory(depth, width, kind, "block"):
+            case Memory(depth, width, kind) if memory_style(part, family) == "block":
                 found += _block(family, depth, width, kind)
             case Memory(depth, width, kind):
                 found += _distributed(family, depth, width, kind)
             case _:
                 raise TypeError(f"not a part: {part!r}")
     return found
-
-
-def _products(
-    family: str, a: int, b: int, product: int | None
-) -> tuple[int, tuple[tuple[int, int], ...]]:
-    if family not in DSP_RULES:
-        return 0, ((max(a, b), min(a, b)),)
-    return multiply.split(DSP_RULES[family], a, b, product)
 
 
 def _soft(family: str, wide: int, narrow: int) -> tuple[str, int]:
@@ -95,9 +91,9 @@ def _soft(family: str, wide: int, narrow: int) -> tuple[str, int]:
 
 
 def _block(family: str, depth: int, width: int, kind: str) -> Counter[str]:
-    if family not in SHAPES:
-        return Counter(bram=ceil(depth * width / BLOCK_BITS))
-    units, rows = memory.blocks(SHAPES[family], depth, width, kind != "rom")
+    if family not in memory.SHAPES:
+        return Counter(bram=ceil(depth * width / (FAMILIES[family].block_kbit << 10)))
+    units, rows = memory.blocks(family, depth, width, kind != "rom")
     return Counter(bram=units, row=(rows - 1) * width)
 
 

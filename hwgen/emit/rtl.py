@@ -18,7 +18,7 @@ TOP = "accelerator"
 def rtl_files(plan: Plan) -> dict[str, str]:
     """Contents by file name, the same for the same plan; ``accelerator.v`` has the top module."""
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # so that the text depends on no installed tool
-    top, target = Accelerator(plan), VerilogTarget()
+    top, target = Accelerator(plan), VerilogTarget(plan.board.family)
     try:
         text = verilog.convert(
             top,

@@ -1,5 +1,6 @@
 """Every way to build one op that is worth considering."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from hwgen.beats import Beats
 from hwgen.board import Board
 from hwgen.cost import Area, area
 from hwgen.network import Op
-from hwgen.primitives import Part
+from hwgen.primitives import Memory, Part, memory_style
 from hwgen.rtl_templates import ENGINES, Spec
 
 __all__ = ["Candidate", "Entry", "candidates", "cost"]
@@ -52,13 +53,18 @@ def candidates(op: Op, board: Board) -> list[Candidate]:
     """Engines for ``op``, fastest first, without those that another beats.
 
     One engine beats another with the same stream widths if it is no slower and takes no more of
-    any resource.
+    any resource. None at all where every one keeps weights in memory that the board cannot fill.
     """
     found = []
     for kind in ENGINES[type(op)]:
         for spec in kind.foldings(op, board.family):
-            used = area(spec.primitives(), board.family)
+            parts = spec.primitives()
+            if not _can_be_filled(parts, board):
+                continue
+            used = area(parts, board.family)
             found.append(Candidate(spec, spec.schedule().steps, used, cost(used, board)))
+    if not found:
+        return []
     numbers = np.array(
         [(c.interval, c.area.lut, c.area.ff, c.area.dsp, c.area.bram) for c in found]
     )
@@ -69,3 +75,12 @@ def candidates(op: Op, board: Board) -> list[Candidate]:
         if not any(widths[other] == widths[n] for other in np.flatnonzero(no_worse)):
             kept.append(candidate)
     return sorted(kept, key=lambda c: (c.interval, c.cost))
+
+
+def _can_be_filled(parts: Iterable[Part], board: Board) -> bool:
+    """Whether every memory with contents is of a style that the board's bitstream fills."""
+    return all(
+        memory_style(part, board.family) in board.initialised
+        for part in parts
+        if isinstance(part, Memory) and part.kind == "rom"
+    )

@@ -38,6 +38,16 @@ def plan(
     for node in nodes:
         progress(f"engines for {node.name}")
         options.append([] if isinstance(node.op, Input) else candidates(node.op, board))
+    refuse(
+        Problem(
+            node.name,
+            "needs weights in block RAM or LUTs, of which a configuration of "
+            f"{board.name} fills {' and '.join(board.initialised) or 'neither'}",
+            "a board whose memories can be initialised",
+        )
+        for node, some in zip(nodes, options, strict=True)
+        if not some and not isinstance(node.op, Input)
+    )
     room = Area(*(getattr(_usable(board), name) for name in RESOURCES))
     asked = int(board.clock_mhz * 1e6 / fps) if fps is not None else None
     limit = asked

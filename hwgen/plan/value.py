@@ -167,7 +167,8 @@ def plan_from_json(text: str, network: Network) -> Plan:
         if tree["format"] != FORMAT:
             raise PlanError(f"plan format {tree['format']} is not {FORMAT}")
         board = dict(tree["board"])
-        board["initialised"] = tuple(board["initialised"])
+        for name in ("initialised", "left_out"):
+            board[name] = tuple(board[name])
         board["sources"] = tuple(tuple(source) for source in board["sources"])
         _numbers(tree, ("latency", "interval", "multiply_adds"))
         stages: list[Stage] = []

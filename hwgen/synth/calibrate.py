@@ -106,9 +106,9 @@ def _requantise(rng, channels, wide, bits, shift_only=False) -> Requantise:
     return Requantise(source, scale, 12, bits, False, 0, 0, (1 << bits) - 1)
 
 
-def write_rtl(spec: Spec, folder: Path) -> None:
+def write_rtl(spec: Spec, folder: Path, family: str) -> None:
     """Emit one spec alone, as module ``top``, with its memories."""
-    target = VerilogTarget()
+    target = VerilogTarget(family)
     text = verilog.convert(spec.create(), name="top", platform=target, strip_internal_attrs=True)
     for name, content in {"top.v": text, **target.files}.items():
         (folder / name).write_text(content)
@@ -117,7 +117,7 @@ def write_rtl(spec: Spec, folder: Path) -> None:
 def measure(spec: Spec, family: str) -> Area:
     """Area of one spec by Yosys."""
     with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
-        write_rtl(spec, Path(name))
+        write_rtl(spec, Path(name), family)
         return synthesise(Path(name), "top", family)
 
 

@@ -24,7 +24,10 @@ PLAIN = re.compile(r"\w[\w.-]*", re.ASCII)
 
 # No I/O or clock buffers: an accelerator sits inside somebody's design.
 FPGA = {
+    "ice40": "synth_ice40 -dsp -device u -top {top} -json netlist.json",
     "ecp5": "synth_ecp5 -top {top} -json netlist.json",
+    "gowin": "synth_gowin -family gw1n -noiopads -top {top} -json netlist.json",
+    "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top {top}",
     "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top {top}",
 }
 
@@ -46,7 +49,7 @@ opt_clean
 def synthesise(rtl: Path, top: str, family: str, progress: tools.Progress | None = None) -> Area:
     """Area of the Verilog in folder ``rtl``, with module ``top`` and all beneath it flattened.
 
-    ``family`` is ``"ecp5"``, ``"xcup"`` or ``"asic"``. ToolError when Yosys refuses the Verilog;
+    ``family`` is one of ``board.FAMILIES``. ToolError when Yosys refuses the Verilog;
     UserError for odd file names; ValueError for a netlist with cells that we cannot count.
     """
     with workspace(rtl) as folder:
@@ -72,7 +75,10 @@ def workspace(rtl: Path) -> Iterator[Path]:
 
 
 def netlist(folder: Path, top: str, family: str, progress: tools.Progress | None = None) -> Area:
-    """Synthesise in a workspace; for ecp5 the netlist stays there as ``netlist.json``."""
+    """Synthesise in a workspace.
+
+    Where nextpnr knows the family, the netlist stays there as ``netlist.json``.
+    """
     if family not in cells.CELLS:
         raise ValueError(f"family must be one of {', '.join(cells.CELLS)}, not {family!r}")
     if not PLAIN.fullmatch(top):

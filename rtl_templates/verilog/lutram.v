@@ -2,7 +2,8 @@
 module lutram #(
     parameter WIDTH = 8,
     parameter DEPTH = 16,
-    parameter ADDRESS = 4
+    parameter ADDRESS = 4,
+    parameter STYLE = "distributed"
 ) (
     input  wire               clk,
     input  wire               write,
@@ -11,7 +12,7 @@ module lutram #(
     input  wire [ADDRESS-1:0] address,
     output wire [WIDTH-1:0]   data
 );
-    (* ram_style = "distributed" *) reg [WIDTH-1:0] words[0:DEPTH-1];
+    (* ram_style = STYLE *) reg [WIDTH-1:0] words[0:DEPTH-1];
     always @(posedge clk) if (write) words[write_address] <= write_data;
     assign data = words[address];
 endmodule

@@ -4,7 +4,7 @@ module ram #(
     parameter WIDTH = 8,
     parameter DEPTH = 16,
     parameter ADDRESS = 4,
-    parameter BLOCK = 1
+    parameter STYLE = "block"
 ) (
     input  wire               clk,
     input  wire               write,
@@ -13,19 +13,9 @@ module ram #(
     input  wire [ADDRESS-1:0] address,
     output reg  [WIDTH-1:0]   data
 );
-    generate
-        if (BLOCK) begin : block
-            (* ram_style = "block", no_rw_check *) reg [WIDTH-1:0] words[0:DEPTH-1];
-            always @(posedge clk) begin
-                if (write) words[write_address] <= write_data;
-                data <= words[address];
-            end
-        end else begin : luts
-            (* ram_style = "distributed", no_rw_check *) reg [WIDTH-1:0] words[0:DEPTH-1];
-            always @(posedge clk) begin
-                if (write) words[write_address] <= write_data;
-                data <= words[address];
-            end
-        end
-    endgenerate
+    (* ram_style = STYLE, no_rw_check *) reg [WIDTH-1:0] words[0:DEPTH-1];
+    always @(posedge clk) begin
+        if (write) words[write_address] <= write_data;
+        data <= words[address];
+    end
 endmodule

@@ -19,10 +19,22 @@ clock = { mhz = 50, source = "assumed" }
 
 
 def test_names():
-    assert board_names() == ["asic", "ulx3s", "zcu104"]
+    assert board_names() == [
+        "alveo_u250",
+        "arty_a7_100t",
+        "asic",
+        "icebreaker",
+        "kv260",
+        "pynq_z2",
+        "tang_nano_9k",
+        "ulx3s",
+        "zcu102",
+        "zcu104",
+    ]
+    assert {load_board(name).family for name in board_names()} == set(FAMILIES)
 
 
-@pytest.mark.parametrize("name", ["asic", "ulx3s", "zcu104"])
+@pytest.mark.parametrize("name", board_names())
 def test_every_number_has_a_source(name):
     board = load_board(name)
     assert board.name == name and board.family in FAMILIES
@@ -34,13 +46,18 @@ def test_numbers():
     ulx3s, zcu104 = load_board("ulx3s"), load_board("zcu104")
     assert (ulx3s.lut, ulx3s.ff, ulx3s.dsp, ulx3s.bram) == (83640, 83640, 156, 208)
     assert (zcu104.lut, zcu104.ff, zcu104.dsp, zcu104.bram) == (230400, 460800, 1728, 624)
+    icebreaker = load_board("icebreaker")
+    assert (icebreaker.lut, icebreaker.dsp, icebreaker.bram) == (5280, 8, 30)
+    assert "SPRAM" in icebreaker.left_out[0] and "UltraRAM" in zcu104.left_out[0]
     assert "assumed" in dict(ulx3s.sources)["clock"]
 
 
 def test_unknown_board_names_the_nearest():
-    with pytest.raises(UserError, match=r"there is no board 'zcu14'; did you mean zcu104\?"):
+    with pytest.raises(
+        UserError, match=r"there is no board 'zcu14'; did you mean zcu104 or zcu102\?"
+    ):
         load_board("zcu14")
-    with pytest.raises(UserError, match="asic or ulx3s or zcu104"):
+    with pytest.raises(UserError, match=r"alveo_u250 or .* or zcu104"):
         load_board("nothing like it")
 
 
@@ -54,17 +71,20 @@ def test_own_file(tmp_path):
 
 def test_every_mistake_is_named(tmp_path):
     path = tmp_path / "bad.toml"
-    bad = OWN.replace("24288", "-1", 1).replace('"ecp5"', '"ecp6"').replace("mhz = 50, ", "")
+    bad = "left_out = 3\n" + OWN.replace("24288", "-1", 1).replace('"ecp5"', '"ecp6"').replace(
+        "mhz = 50, ", ""
+    )
     path.write_text(bad.replace('title = "Mine"', "colour = 3"))
     with pytest.raises(UserError) as error:
         load_board(path)
     assert [str(problem).replace(str(path), "FILE") for problem in error.value.problems] == [
         "FILE: title is missing; give a text",
-        "FILE: family is wrong; one of ecp5, xcup, asic",
+        "FILE: family is wrong; one of ice40, ecp5, gowin, xc7, xcup, asic",
+        "FILE: left_out is wrong; a list of texts",
         "FILE: lut.count is wrong; a whole number, 0 or more",
         "FILE: clock.mhz is missing; a number of MHz above 0",
         "FILE: colour is unknown; remove it; known fields are bram, clock, device, dsp, family, "
-        "ff, initialised, lut, title",
+        "ff, initialised, left_out, lut, title",
     ]
 
 

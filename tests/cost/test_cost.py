@@ -17,11 +17,11 @@ ONE_OF_EACH = [
     Mux(8, 4),
     Register(8),
     Logic(2),
-    Memory(1024, 36, "rom", "block"),
-    Memory(4096, 36, "ram", "block"),
-    Memory(32, 8, "rom", "distributed"),
-    Memory(32, 8, "ram", "distributed"),
-    Memory(16, 8, "lutram", "distributed"),
+    Memory(1024, 36, "rom"),
+    Memory(4096, 36, "ram"),
+    Memory(32, 8, "rom"),
+    Memory(32, 8, "ram"),
+    Memory(16, 8, "lutram"),
 ]
 
 
@@ -53,57 +53,68 @@ def test_area_is_a_sum_over_parts(family):
 
 
 def test_unknown_family_is_refused():
-    with pytest.raises(ValueError, match="family must be one of ecp5, xcup, asic"):
-        area([], "ice40")
+    with pytest.raises(ValueError, match="family must be one of ice40, ecp5, gowin, xc7, xcup"):
+        area([], "nexus")
 
 
-# What Yosys 0.70 makes of them: synth_ecp5, and synth_xilinx -family xcup.
+# What Yosys 0.70 makes of them: the synth_ command of each family, as synth/yosys.py calls it.
 @pytest.mark.parametrize(
-    "a, b, ecp5, xcup",
+    "a, b, ice40, ecp5, gowin, xc7, xcup",
     [
-        (8, 1, 0, 0),
-        (2, 2, 1, 0),
-        (4, 4, 1, 0),
-        (5, 4, 1, 1),
-        (18, 18, 1, 1),
-        (19, 18, 1, 1),
-        (20, 18, 2, 1),
-        (27, 18, 2, 1),
-        (28, 18, 2, 2),
-        (34, 34, 4, 4),
-        (40, 10, 3, 2),
+        (8, 1, 0, 0, 0, 0, 0),
+        (2, 2, 0, 1, 0, 0, 0),
+        (4, 4, 0, 1, 1, 0, 0),
+        (5, 4, 0, 1, 1, 1, 1),
+        (9, 9, 1, 1, 1, 1, 1),
+        (18, 3, 1, 1, 0, 1, 1),
+        (18, 18, 3, 1, 2, 1, 1),
+        (19, 18, 3, 1, 2, 1, 1),
+        (22, 4, 1, 2, 3, 1, 1),
+        (22, 22, 4, 4, 8, 2, 2),
+        (30, 17, 2, 2, 4, 2, 2),
+        (36, 36, 8, 4, 8, 6, 6),
+        (40, 10, 3, 3, 5, 2, 2),
     ],
 )
-def test_dsp_blocks(a, b, ecp5, xcup):
-    assert area([Multiplier(a, b)], "ecp5").dsp == ecp5
-    assert area([Multiplier(b, a, 3)], "ecp5").dsp == 3 * ecp5
-    assert area([Multiplier(a, b)], "xcup").dsp == xcup
-    assert area([Multiplier(a, b)], "asic").dsp == 0
+def test_dsp_blocks(a, b, ice40, ecp5, gowin, xc7, xcup):
+    expected = {"ice40": ice40, "ecp5": ecp5, "gowin": gowin, "xc7": xc7, "xcup": xcup, "asic": 0}
+    for family, count in expected.items():
+        assert area([Multiplier(a, b)], family).dsp == count
+        assert area([Multiplier(b, a, 3)], family).dsp == 3 * count
 
 
 def test_a_slice_too_narrow_for_a_block_goes_to_luts():
-    assert multiply.split(multiply.ECP5, 19, 18) == (1, ((1, 18),))
+    assert multiply.split("ecp5", 19, 18) == (1, ((18, 1),))
 
 
 @pytest.mark.parametrize(
-    "depth, width, writable, ecp5, xcup",
+    "depth, width, writable, ice40, ecp5, xcup",
     [
-        (1024, 18, False, (1, 1), (1, 1)),
-        (512, 36, True, (1, 1), (1, 1)),
-        (512, 72, True, (2, 1), (2, 1)),
-        (2304, 64, True, (10, 5), (10, 5)),
-        (3000, 5, False, (1, 3), (1, 3)),
-        (9000, 18, True, (9, 9), (9, 9)),
-        (4096, 9, True, (2, 2), (2, 1)),
+        (1024, 18, False, (5, 1), (1, 1), (1, 1)),
+        (512, 36, True, (5, 1), (1, 1), (1, 1)),
+        (512, 72, True, (9, 1), (2, 1), (2, 1)),
+        (2304, 64, True, (36, 9), (10, 5), (10, 5)),
+        (3000, 5, False, (4, 3), (1, 3), (1, 3)),
+        (9000, 18, True, (41, 9), (9, 9), (9, 9)),
+        (4096, 9, True, (9, 2), (2, 2), (2, 1)),
+        (64, 20, True, (2, 1), (1, 1), (1, 1)),
     ],
 )
-def test_block_rams(depth, width, writable, ecp5, xcup):
-    assert memory.blocks(memory.ECP5, depth, width, writable) == ecp5
-    assert memory.blocks(memory.XCUP, depth, width, writable) == xcup
+def test_block_rams(depth, width, writable, ice40, ecp5, xcup):
+    assert memory.blocks("ice40", depth, width, writable) == ice40
+    assert memory.blocks("ecp5", depth, width, writable) == ecp5
+    assert memory.blocks("xcup", depth, width, writable) == xcup
 
 
 def test_small_memories_take_no_block():
-    parts = [Memory(32, 8, "rom", "distributed"), Memory(16, 8, "lutram", "distributed")]
+    parts = [Memory(32, 8, "rom"), Memory(16, 8, "lutram")]
     for family in FAMILIES:
         assert area(parts, family).bram == 0
-    assert area([Memory(16, 8, "lutram", "distributed")], "ecp5").lut == 12
+    assert area([Memory(16, 8, "lutram")], "ecp5").lut == 12
+
+
+def test_memories_of_an_ice40_are_flip_flops_or_blocks():
+    assert area([Memory(16, 8, "lutram")], "ice40").ff == 128
+    assert area([Memory(32, 8, "ram")], "ice40").bram == 1
+    assert area([Memory(8, 8, "ram")], "ice40").bram == 0
+    assert area([Memory(32, 8, "ram")], "ecp5").bram == 0

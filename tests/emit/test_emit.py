@@ -81,9 +81,9 @@ endmodule
 DEPTH, WIDTH, CYCLES = 11, 7, 200
 
 
-def verilog_reads(tmp_path, part, pieces: list[tuple[str, int]], values) -> list[int | None]:
+def verilog_reads(tmp_path, part, pieces: list[tuple[str, int]], values, style) -> list[int | None]:
     """What the Verilog leaf module shows in each cycle; None where it is undefined."""
-    target = VerilogTarget()
+    target = VerilogTarget("ecp5")
     rtlil.convert(part, name="unused", platform=target)  # collects its files
     for file, text in target.files.items():
         (tmp_path / file).write_text(text)
@@ -97,10 +97,10 @@ def verilog_reads(tmp_path, part, pieces: list[tuple[str, int]], values) -> list
         low += bits
     (tmp_path / "stimulus.hex").write_text("".join(f"{word:x}\n" for word in words))
     parameters = {"WIDTH": WIDTH, "DEPTH": DEPTH, "ADDRESS": len(part.address)}
-    if module != "lutram":
-        parameters["BLOCK"] = int(part.part.style == "block")
     if module == "rom":
-        parameters["FILE"] = '"contents.hex"'
+        parameters |= {"FILE": '"contents.hex"', "BLOCK": int(style == "block")}
+    else:
+        parameters["STYLE"] = f'"{style}"'
     text = BENCH.format(
         inputs=total - 1,
         last=len(values) - 1,
@@ -141,15 +141,13 @@ def amaranth_reads(part, values) -> list[int]:
 
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="there is no iverilog")
 @pytest.mark.parametrize("kind", [Rom, Ram, LutRam])
-@pytest.mark.parametrize("block", [False, True])
-def test_memories_are_the_same_in_verilog(tmp_path, kind, block):
+@pytest.mark.parametrize("style", ["block", "distributed", "logic"])
+def test_memories_are_the_same_in_verilog(tmp_path, kind, style):
     rng = np.random.default_rng(5)
     if kind is Rom:
         part = Rom([int(word) for word in rng.integers(0, 1 << WIDTH, DEPTH)], WIDTH, "contents")
     else:
         part = kind(DEPTH, WIDTH)
-    if kind is not LutRam:
-        object.__setattr__(part.part, "style", "block" if block else "distributed")
     address = len(part.address)
     pieces = [("address", address)]
     values = [{"address": rng.integers(DEPTH)} for _ in range(CYCLES)]
@@ -160,7 +158,7 @@ def test_memories_are_the_same_in_verilog(tmp_path, kind, block):
             if kind is Ram and place == row["address"]:
                 write = 0  # undefined by contract: a word is never read as it is written
             row |= {"write_address": place, "write_data": rng.integers(1 << WIDTH), "write": write}
-    shown = verilog_reads(tmp_path, part, pieces, values)
+    shown = verilog_reads(tmp_path, part, pieces, values, style)
     expected = amaranth_reads(part, values)
     assert len(shown) == len(expected) == CYCLES
     defined = [(a, b) for a, b in zip(shown, expected, strict=True) if a is not None]

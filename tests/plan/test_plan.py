@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from hwgen.beats import Beats
-from hwgen.board import load_board
+from hwgen.board import board_names, load_board
 from hwgen.errors import UserError
 from hwgen.network import Conv2d, Input, MaxPool2d, Network, Node, Requantise, TensorType
 from hwgen.network import Linear as Dense
 from hwgen.plan import PlanError, plan, plan_from_json
 from hwgen.plan.pipeline import WORLD, Stage, needed_depths, play_stages, with_fifos
+from hwgen.primitives import Memory, memory_style
 from hwgen.rtl_templates import FifoSpec
 from hwgen.schedule import Process, Put, Schedule, Take
 
@@ -85,6 +86,29 @@ def test_what_does_not_fit_says_by_how_much():
     text = str(error.value)
     assert "the network does not fit ulx3s: its smallest plan needs " in text
     assert " LUT where 85 may be used" in text
+
+
+def test_memories_that_cannot_be_filled_hold_no_weights():
+    poor = replace(ULX3S, initialised=("distributed",))
+    made = plan(NETWORK, poor)
+    roms = [
+        part
+        for stage in made.stages
+        for part in stage.spec.primitives()
+        if isinstance(part, Memory) and part.kind == "rom"
+    ]
+    assert roms and all(memory_style(part, "ecp5") == "distributed" for part in roms)
+    with pytest.raises(UserError) as error:
+        plan(NETWORK, replace(ULX3S, initialised=()))
+    layers = [problem.layer for problem in error.value.problems]
+    assert layers == ["conv", "fc"]
+    assert "of which a configuration of ulx3s fills neither" in str(error.value)
+
+
+@pytest.mark.parametrize("board", board_names())
+def test_a_small_network_fits_every_board(board):
+    made = plan(NETWORK, load_board(board))
+    assert made.area.fits(made.board)
 
 
 def test_utilisation(fastest):

@@ -16,14 +16,14 @@ def errors():
     return calibrate.summarise(calibrate.compare(calibrate.stored(RECORD)))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["ecp5", "xcup", "asic"])
 def test_estimates_are_near(errors, family):
     found = errors[family]
     assert found["specs"] == len(dict(calibrate.corpus()))
     assert found["lut_median"] < 0.15 and found["ff_median"] < 0.15
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["ecp5", "xcup", "asic"])
 def test_blocks_are_exact(errors, family):
     assert (errors[family]["dsp_wrong"], errors[family]["bram_wrong"]) == (0, 0)
 

@@ -78,12 +78,12 @@ def parts_as_verilog(folder):
     (folder / "top.v").write_text(f"{text}module top({', '.join(ports)});\n{inner}endmodule\n")
 
 
-@pytest.mark.parametrize("family", ["ecp5", "xcup"])
+@pytest.mark.parametrize("family", ["ice40", "ecp5", "gowin", "xc7", "xcup"])
 def test_estimated_dsp_and_bram_are_exact(tmp_path, family):
     parts_as_verilog(tmp_path)
     found = synthesise(tmp_path, "top", family)
     parts = [Multiplier(a, b) for a, b in MULTIPLIERS]
-    parts += [Memory(depth, width, kind, "block") for depth, width, kind in MEMORIES]
+    parts += [Memory(depth, width, kind) for depth, width, kind in MEMORIES]
     expected = area(parts, family)
     assert (found.dsp, found.bram) == (expected.dsp, expected.bram)
 
@@ -135,7 +135,7 @@ def test_nonsense_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no Verilog"):
         synthesise(tmp_path, "top", "ecp5")
     with pytest.raises(ValueError, match="family must be"):
-        synthesise(tmp_path, "top", "ice40")
+        synthesise(tmp_path, "top", "nexus")
     with pytest.raises(ValueError, match="device must look like"):
         route_ecp5(tmp_path, "top", device="iCE40")
 
