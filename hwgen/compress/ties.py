@@ -14,7 +14,8 @@ from torch import fx
 from hwgen.compress.observers import Grid, Observed, choose, error
 from hwgen.compress.settings import Calibration
 from hwgen.frontend.calls import WEIGHTED, op_of
-from hwgen.frontend.rescale import MAX_APART, multipliers
+from hwgen.frontend.ratios import multipliers
+from hwgen.frontend.rescale import MAX_APART
 
 __all__ = ["Place", "choose_grids"]
 

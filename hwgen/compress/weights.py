@@ -3,7 +3,7 @@
 import numpy as np
 
 from hwgen.compress.observers import Grid
-from hwgen.frontend.rescale import shift_for
+from hwgen.frontend.ratios import shift_for
 
 __all__ = ["initial_scales", "settle_scales"]
 

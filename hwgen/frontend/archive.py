@@ -25,7 +25,7 @@ DTYPES = {
     1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64,
     6: torch.float16, 7: torch.float32, 8: torch.float64, 12: torch.bool, 13: torch.bfloat16,
 }  # fmt: skip
-OP = re.compile(r"torch\.ops\.(aten|hwgen)\.([a-z_0-9]+)\.([A-Za-z_0-9]+)")
+OP = re.compile(r"torch\.ops\.(aten|hwgen|quantized_decomposed)\.([a-z_0-9]+)\.([A-Za-z_0-9]+)")
 # torch.fx writes names into the Python that it generates: anything but a plain name is refused.
 NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 TENSOR = re.compile(r"[A-Za-z_0-9]+(\.[A-Za-z_0-9]+)*")

@@ -8,7 +8,7 @@ from torch import fx
 
 from hwgen.errors import Problem
 from hwgen.frontend.calls import ASIDE, CONSTANT_OPS, SUMS, calls, constant, layer_of, op_of
-from hwgen.frontend.program import arguments, tensor_of
+from hwgen.frontend.program import ORIGIN, arguments, tensor_of
 from hwgen.frontend.rules import NEAREST, RULES, sizes
 
 __all__ = ["problems"]
@@ -88,7 +88,7 @@ def _weights(program: fx.GraphModule, node: fx.Node, layer: str) -> Iterator[Pro
             yield Problem(layer, f"its {place} is computed, not stored", "use a plain parameter")
             continue
         tensor = tensor_of(program, source)
-        if tensor.dtype != torch.float32:
+        if tensor.dtype != torch.float32 and ORIGIN not in program.meta:
             yield Problem(layer, f"its {place} is {tensor.dtype}", "call model.float()")
         if tensor.device.type != "cpu":
             yield Problem(layer, f"its {place} is on {tensor.device}", "call model.cpu()")

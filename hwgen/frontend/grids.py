@@ -9,6 +9,7 @@ from torch import fx
 from hwgen.errors import Problem, UserError
 from hwgen.frontend.calls import constant, layer_of, op_of
 from hwgen.frontend.program import arguments, tensor_of
+from hwgen.frontend.ratios import multipliers
 from hwgen.network import TensorType, bits_for
 from hwgen.nn.quantize import quantize
 
@@ -64,29 +65,64 @@ def integers_of(graph: fx.GraphModule, call: fx.Node) -> tuple[np.ndarray, Grid]
 
 
 def layer_integers(
-    graph: fx.GraphModule, call: fx.Node, source: TensorType
+    graph: fx.GraphModule, call: fx.Node, source: TensorType, to: float | None
 ) -> tuple[np.ndarray, np.ndarray, int, tuple[float, ...]]:
     """What a layer with weights makes sums of, if it reads tensors of the type ``source``.
 
     Integer weights in torch's order, integer bias, the bits of the weights, and what one step of
-    the sum is in real numbers, for each output channel. Raises UserError.
+    the sum is in real numbers, for each output channel. ``to`` is the step that the sums are
+    rounded to next, None if they are not. Raises UserError.
     """
     given, layer = arguments(call), layer_of(call)
     weights, grid = integers_of(graph, given["weight"])
-    channels = len(weights)
+    channels, bits = len(weights), grid.bits
     scales = np.broadcast_to(grid.scale * source.scale, (channels,))
     if grid.zero_point:
         raise UserError(Problem(layer, "its weights have a zero point", "use symmetric ones"))
     bias = np.zeros(channels, np.int64)
     if given["bias"] is not None:
-        bias, steps = integers_of(graph, given["bias"])
-        if steps.zero_point or not np.allclose(steps.scale, scales, rtol=1e-9, atol=0):
-            reason = "its bias is on another grid than its sums"
-            remedy = "its scale must be that of the input times that of the weights"
-            raise UserError(Problem(layer, reason, remedy))
+        real = _real(graph, given["bias"])
+        finer = _finer(real / scales, scales, to)
+        if finer and bits + finer <= 16:
+            weights, bits, scales = weights << finer, bits + finer, scales / 2.0**finer
+        bias, scales = _bias(real, weights, scales, to)
     # sum w * (q - z) = sum w * q - z * sum w; padding holds z, and so adds nothing to either.
     bias = bias - source.zero_point * weights.reshape(channels, -1).sum(1)
-    return weights, bias, grid.bits, tuple(map(float, scales))
+    return weights, bias, bits, tuple(map(float, scales))
+
+
+def _real(graph: fx.GraphModule, bias: fx.Node) -> np.ndarray:
+    """A bias in real numbers, whether it lies on a grid or not; float64."""
+    if bias.op == "get_attr":
+        return tensor_of(graph, bias).double().numpy()
+    integers, grid = integers_of(graph, bias)
+    return (integers - grid.zero_point) * grid.scale
+
+
+def _finer(bias: np.ndarray, scales: np.ndarray, to: float | None) -> int:
+    """By how many bits the steps of the sums must be finer, so that a bias between two of them is
+    off by at most half a step of what the sums are rounded to."""
+    between = np.abs(bias - np.rint(bias)) > 1e-6 * np.maximum(1, np.abs(bias))
+    if to is None or not between.any():
+        return 0
+    return max(0, int(np.ceil(np.log2(scales[between].max() / to))))
+
+
+def _bias(
+    real: np.ndarray, weights: np.ndarray, scales: np.ndarray, to: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The integer bias, and the scales of the sums, which change only where all weights are 0."""
+    idle = ~weights.reshape(len(weights), -1).any(1)
+    idle &= scales < scales.max() / 1024  # an arbitrary scale, and a bias of needlessly many bits
+    scales = np.where(idle, scales.max(), scales)
+    if to is None:
+        return np.rint(real / scales).astype(np.int64), scales
+    m, shift = multipliers(np.minimum(scales / to, 65535))
+    # One step of the sum counts for this much once it is rounded. Where one channel's scale is tiny
+    # beside the others', its multiplier has few bits; its bias makes up for that.
+    counts = m * (to / 2.0**shift)
+    off = np.abs(real / scales) * np.abs(counts - scales) > to / 4
+    return np.rint(real / np.where(off, counts, scales)).astype(np.int64), scales
 
 
 def narrow(x: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch.export import ExportedProgram
 import hwgen.nn.quantize  # noqa: F401  registers the ops that programs may hold
 from hwgen.errors import Problem, UserError
 from hwgen.frontend.archive import read_archive
+from hwgen.frontend.decomposed import is_dequantize, is_quantised, is_quantize
 from hwgen.frontend.inplace import functional
 from hwgen.frontend.program import build, is_layer, is_program, training_mode
 
@@ -34,6 +35,8 @@ def load(source: Source, frames: torch.Tensor | None = None) -> fx.GraphModule:
         return source  # type: ignore[return-value]
     if isinstance(source, ExportedProgram):
         return _flat(source)
+    if isinstance(source, fx.GraphModule) and is_quantised(source.graph):
+        return _converted(source)
     if frames is None:
         raise UserError(Problem(None, "a module is exported with example frames", "give some"))
     return _flat(_export(source, frames))
@@ -90,16 +93,37 @@ def _flat(exported: ExportedProgram) -> fx.GraphModule:
             made = graph.create_node("get_attr", lifted[node.name], name=node.name)
         else:
             made = graph.node_copy(node, lambda old: new[old])
-        value = node.meta.get("val")
-        made.meta = {"path": _path(node.meta.get("nn_module_stack"))}
-        if "nn_module_stack" in node.meta:
-            made.meta["nn_module_stack"] = copy.copy(node.meta["nn_module_stack"])
-        if isinstance(value, torch.Tensor):
-            sizes = tuple(size if isinstance(size, int) else None for size in value.shape)
-            made.meta |= {"shape": sizes, "dtype": value.dtype}
+        made.meta = _meta(node)
         new[node] = made
     functional(graph)
     return build({**exported.state_dict, **exported.constants}, graph)
+
+
+def _converted(module: fx.GraphModule) -> fx.GraphModule:
+    """What ``convert_pt2e`` returns, which is flat already, but for torch's checks of its input."""
+    graph = fx.Graph()
+    new: dict[fx.Node, fx.Node] = {}
+    for node in module.graph.nodes:
+        if node.op == "call_module":  # torch's guards of the input's shape, which return nothing
+            continue
+        made = new[node] = graph.node_copy(node, lambda old: new[old])
+        made.meta = _meta(node)
+        if "shape" not in made.meta and (is_quantize(node) or is_dequantize(node)):
+            made.meta |= {"shape": new[node.args[0]].meta.get("shape"), "dtype": torch.float32}
+    functional(graph)
+    return build({**dict(module.named_parameters()), **dict(module.named_buffers())}, graph)
+
+
+def _meta(node: fx.Node) -> dict[str, Any]:
+    """What the program keeps of what torch.export noted on a node."""
+    value = node.meta.get("val")
+    kept: dict[str, Any] = {"path": _path(node.meta.get("nn_module_stack"))}
+    if "nn_module_stack" in node.meta:
+        kept["nn_module_stack"] = copy.copy(node.meta["nn_module_stack"])
+    if isinstance(value, torch.Tensor):
+        sizes = tuple(size if isinstance(size, int) else None for size in value.shape)
+        kept |= {"shape": sizes, "dtype": value.dtype}
+    return kept
 
 
 def _path(stack: Mapping[str, tuple[str, Any]] | None) -> tuple[str, bool]:

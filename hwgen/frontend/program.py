@@ -14,7 +14,19 @@ from torch import fx, nn
 
 from hwgen.errors import Problem
 
-__all__ = ["arguments", "build", "is_layer", "is_program", "put", "tensor_of", "training_mode"]
+__all__ = [
+    "ORIGIN",
+    "arguments",
+    "build",
+    "is_layer",
+    "is_program",
+    "put",
+    "tensor_of",
+    "training_mode",
+]
+
+#: Where a program's ``meta`` says who has quantised it, if not hwgen.
+ORIGIN = "hwgen_quantised_by"
 
 
 def build(tensors: Mapping[str, torch.Tensor], graph: fx.Graph) -> fx.GraphModule:

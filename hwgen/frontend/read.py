@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from math import inf
 
+import numpy as np
 from torch import fx
 from torch.export import ExportedProgram
 
 from hwgen.errors import Problem, UserError, refuse
 from hwgen.frontend.calls import CLIPS, WEIGHTED, calls, constant, layer_of, op_of
 from hwgen.frontend.check import problems
+from hwgen.frontend.decomposed import is_quantised
 from hwgen.frontend.geometry import (
     Padding,
     average_of,
@@ -26,10 +28,11 @@ from hwgen.frontend.geometry import (
     pair,
     pool_stride,
 )
-from hwgen.frontend.grids import grid_of, layer_integers, narrow
+from hwgen.frontend.grids import Grid, grid_of, layer_integers, narrow
 from hwgen.frontend.load import load
-from hwgen.frontend.program import arguments
-from hwgen.frontend.rescale import factors_of, rounding
+from hwgen.frontend.program import ORIGIN, arguments
+from hwgen.frontend.pt2e import adopt
+from hwgen.frontend.rescale import clipped, factors_of, rounding
 from hwgen.network import (
     Add,
     Conv2d,
@@ -46,6 +49,13 @@ from hwgen.network import (
 __all__ = ["read", "read_pairs"]
 
 UNQUANTISED = "call hwgen.compress.quantize first"
+#: What to do where a program that came quantised is not: by its quantiser.
+PARTLY = {"PT2E": "annotate it in the Quantizer, or its inputs where they are read"}
+#: Bits of outputs that the quantiser has left in float.
+OUTPUT_BITS = 16
+
+
+NO_CLIP = (-inf, inf)
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class _Value:
 
     node: Node
     sums: tuple[float, ...] | None = None
-    clip: tuple[float, float] = (-inf, inf)
+    clip: tuple[float, float] = NO_CLIP
     flat: bool = False
     padding: Padding = (0, 0, 0, 0)
 
@@ -66,20 +76,26 @@ class _Value:
 def read(program: fx.GraphModule | ExportedProgram) -> Network:
     """The integer network of a fake-quantised program; UserError, naming all that is in the way."""
     graph = load(program)
-    pairs = dict(read_pairs(graph))
-    nodes = tuple(pairs.values())
+    if is_quantised(graph.graph):
+        graph = adopt(graph)
+    pairs = read_pairs(graph)
+    nodes = tuple(node for _, node in pairs)
+    last_of = dict(pairs)
     notes = list(graph.meta.get("hwgen_notes", ()))
     entry = nodes[0].type
     notes.insert(0, ("input", f"real = {entry.scale!r} * (integer - {entry.zero_point})"))
     (leaving,) = (node for node in graph.graph.nodes if node.op == "output")
     last = leaving.all_input_nodes[0]
-    while last not in pairs:  # what only arranges numbers anew is no node of its own
+    while last not in last_of:  # what only arranges numbers anew is no node of its own
         last = last.all_input_nodes[0]
-    return Network(nodes, (pairs[last].name,), tuple(notes))
+    return Network(nodes, (last_of[last].name,), tuple(notes))
 
 
 def read_pairs(graph: fx.GraphModule) -> list[tuple[fx.Node, Node]]:
-    """Each node of the network beside the call whose real numbers its integers stand for."""
+    """Each node of the network beside the call that it is made for, in order.
+
+    Of several nodes with one call, the integers of the last stand for the call's real numbers.
+    """
     refuse(chain(problems(graph), _unquantised(graph)))
     reader = _Reader(graph)
     reader.run()
@@ -89,13 +105,14 @@ def read_pairs(graph: fx.GraphModule) -> list[tuple[fx.Node, Node]]:
 
 def _unquantised(graph: fx.GraphModule):
     for node in calls(graph):
-        if op_of(node) in WEIGHTED:
-            for place in ("weight", "bias"):
-                given = arguments(node)[place]
-                if given is not None and given.op == "get_attr":
-                    yield Problem(layer_of(node), f"its {place} is not quantised", UNQUANTISED)
+        if op_of(node) in WEIGHTED and arguments(node)["weight"].op == "get_attr":
+            yield Problem(layer_of(node), "its weight is not quantised", _remedy(graph))
         elif op_of(node) == "batch_norm":
-            yield Problem(layer_of(node), "batch norm is not folded into weights", UNQUANTISED)
+            yield Problem(layer_of(node), "batch norm is not folded into weights", _remedy(graph))
+
+
+def _remedy(graph: fx.GraphModule) -> str:
+    return PARTLY.get(graph.meta.get(ORIGIN, ""), UNQUANTISED)
 
 
 class _Reader:
@@ -107,6 +124,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self._values: dict[fx.Node, _Value] = {}
         self._names: Counter[str] = Counter()
+        self._unquantised = _remedy(graph)
 
     def run(self) -> None:
         handlers: dict[str, Callable[[fx.Node], _Value]] = {
@@ -125,13 +143,15 @@ class _Reader:
                 continue
             handler = handlers.get(op_of(call))
             if handler is None:
-                self._refuse(call, f"{op_of(call)} is not part of a quantised network", UNQUANTISED)
+                self._refuse(
+                    call, f"{op_of(call)} is not part of a quantised network", self._unquantised
+                )
                 return
             source = call.args[0]
             if source not in self._values and not (
                 handler == self._quantise and source.op == "placeholder"  # type: ignore
             ):
-                self._refuse(call, "its input is not quantised", UNQUANTISED)
+                self._refuse(call, "its input is not quantised", self._unquantised)
                 return
             try:
                 self._values[call] = handler(call)
@@ -145,8 +165,10 @@ class _Reader:
         (leaving,) = (node for node in self.graph.graph.nodes if node.op == "output")
         last = leaving.all_input_nodes[0]
         value = self._values[last]
-        if value.sums is not None:
-            self._refuse(last, "its output is not quantised", UNQUANTISED)
+        if value.sums is not None and ORIGIN in self.graph.meta and not self.problems:
+            value = self._leave(last, value)
+        elif value.sums is not None or value.clip != NO_CLIP:
+            self._refuse(last, "its output is not quantised", self._unquantised)
         shape = value.node.type.map_shape
         if value.flat and shape[2] > 1 and shape[:2] != (1, 1):
             self._refuse(
@@ -175,18 +197,62 @@ class _Reader:
             shape = call.args[0].meta["shape"][1:]  # type: ignore[union-attr]
             shape = (*shape[1:], shape[0])
             kind = TensorType(shape, bits, signed, "int", scale, grid.zero_point)
-            return _Value(self._add(call, "input", Input(kind)))
+            entry = _Value(self._add(call, "input", Input(kind)))
+            return self._rescale(call, entry, grid)
         source = self._values[call.args[0]]  # type: ignore[index]
         layer = source.node.name
         if source.sums is None:
-            raise UserError(Problem(layer, "is quantised twice", "quantise each layer once"))
+            return self._rescale(call, source, grid)
         op = rounding(layer, source.node.type, source.sums, source.clip, grid)
         node = self._add(call, f"{layer}.requantise", op, source.node, scale=scale)
         return _Value(node, flat=source.flat)
 
+    def _rescale(self, call: fx.Node, source: _Value, grid: Grid) -> _Value:
+        """From one grid to another: nothing, where they are the same and nothing is clipped."""
+        kind, scale = source.node.type, float(grid.scale[0])
+        ends = clipped(source.clip, grid)
+        if (kind.scale, kind.zero_point) == (scale, grid.zero_point) and (
+            ends[0] <= kind.lo and kind.hi <= ends[1]
+        ):
+            return replace(source, clip=NO_CLIP)
+        layer = source.node.name.removesuffix(".requantise")
+        node = source.node
+        if kind.zero_point:
+            if len(kind.shape) == 1:
+                reason = "is rounded to two grids in turn"
+                raise UserError(Problem(layer, reason, "use one grid: SharedQuantizationSpec"))
+            # A window of one pixel: all that it does is to take off the zero point.
+            centre = SumPool2d(kind.integers, (1, 1), (1, 1))
+            node = self._add(call, f"{layer}.centre", centre, node, scale=kind.scale)
+        steps = (float(kind.scale),) * kind.channels  # type: ignore[arg-type]
+        op = rounding(layer, node.type, steps, source.clip, grid)
+        node = self._add(call, f"{layer}.rescale", op, node, scale=scale)
+        return replace(source, node=node, clip=NO_CLIP)
+
+    def _leave(self, call: fx.Node, value: _Value) -> _Value:
+        """Round what leaves the network in float, by steps so fine that nothing is clipped."""
+        assert value.sums is not None
+        kind, layer = value.node.type, value.node.name
+        top = (1 << (OUTPUT_BITS - 1)) - 1
+        step = max(value.sums) * max(1.0, max(-kind.lo, kind.hi) / top)
+        grid = Grid(np.array([step]), 0, -top - 1, top)
+        op = rounding(layer, kind, value.sums, value.clip, grid)
+        node = self._add(call, f"{layer}.requantise", op, value.node, scale=step)
+        return replace(value, node=node, sums=None, clip=NO_CLIP)
+
+    def _finest(self, call: fx.Node) -> float | None:
+        """The finest step that the sums of a call are rounded to; None if by nothing."""
+        users = [user for user in call.users if user.op == "call_function"]
+        steps = [self._finest(user) for user in users if op_of(user) in CLIPS]
+        rounded = [user for user in users if op_of(user) == "fake_quantize"]
+        steps += [float(grid_of(self.graph, user).scale[0]) for user in rounded]
+        return min((step for step in steps if step is not None), default=None)
+
     def _conv2d(self, call: fx.Node) -> _Value:
         source = self._settled(call, padded=True)
-        weights, bias, bits, scales = layer_integers(self.graph, call, source.node.type)
+        weights, bias, bits, scales = layer_integers(
+            self.graph, call, source.node.type, self._finest(call)
+        )
         given = arguments(call)
         dilation = pair(given["dilation"])
         extent = tuple((k - 1) * d + 1 for k, d in zip(weights.shape[2:], dilation, strict=True))
@@ -205,7 +271,7 @@ class _Reader:
     def _linear(self, call: fx.Node) -> _Value:
         source = self._settled(call)
         kind = source.node.type
-        weights, bias, bits, scales = layer_integers(self.graph, call, kind)
+        weights, bias, bits, scales = layer_integers(self.graph, call, kind, self._finest(call))
         if len(kind.shape) == 3:
             if not source.flat:
                 self._refuse(call, "is applied to a map", "flatten first: torch.flatten(x, 1)")
@@ -245,8 +311,6 @@ class _Reader:
 
     def _clip(self, call: fx.Node) -> _Value:
         source, ends = self._values[call.args[0]], clip_of(call)  # type: ignore[index]
-        if source.sums is None:
-            raise UserError(Problem(layer_of(call), "follows rounded integers", UNQUANTISED))
         assert ends is not None, "the support check has seen to it"
         lo, hi = (min(max(end, ends[0]), ends[1]) for end in source.clip)
         return replace(source, clip=(lo, hi))
@@ -269,8 +333,9 @@ class _Reader:
     def _settled(self, call: fx.Node, place: int = 0, padded: bool = False) -> _Value:
         """The quantised tensor that a call reads; ``padded``: whether the call can pad it."""
         source = self._values.get(call.args[place])  # type: ignore[arg-type]
-        if source is None or source.sums is not None:
-            raise UserError(Problem(layer_of(call), "its input is not quantised", UNQUANTISED))
+        if source is None or source.sums is not None or source.clip != NO_CLIP:
+            reason = "its input is not quantised"
+            raise UserError(Problem(layer_of(call), reason, self._unquantised))
         assert padded or not any(source.padding), "the support check has seen to it"
         return source
 

@@ -6,46 +6,22 @@ import numpy as np
 
 from hwgen.errors import Problem, UserError
 from hwgen.frontend.grids import Grid
+from hwgen.frontend.ratios import MULTIPLIER_BITS, multipliers
 from hwgen.network import Requantise, TensorType, bits_for
 
-__all__ = ["MAX_APART", "MULTIPLIER_BITS", "factors_of", "multipliers", "rounding", "shift_for"]
+__all__ = [
+    "MAX_APART",
+    "clipped",
+    "factors_of",
+    "rounding",
+]
 
-# Contract of the integer network: one 16-bit multiplier a channel, one shift for all of them.
-MULTIPLIER_BITS = 16
-MAX_SHIFT = 62
 # The requantiser's products have 62 bits: 16 of them are the multiplier's.
 MAX_SUM_BITS = 62 - MULTIPLIER_BITS
 # Operands of an addition further apart do not see each other: of 16 bits, all are below one step.
 MAX_APART = 24
 # Steps of the finer operand by which the coarser one of an addition may be off.
 OFF = 1 / 64
-
-
-def shift_for(largest: float) -> int:
-    """The finest shift at which ``largest`` still rounds to a multiplier of 16 bits.
-
-    Raises ValueError if there is none: if it is negative, not finite, or above 65535.
-    """
-    top = (1 << MULTIPLIER_BITS) - 1
-    if not 0 <= largest <= top:
-        raise ValueError(f"a ratio of {largest} has no 16-bit multiplier")
-    if largest == 0:
-        return 0
-    shift = int(np.clip(MULTIPLIER_BITS - np.frexp(largest)[1], 0, MAX_SHIFT))
-    return shift - 1 if round(largest * 2.0**shift) > top else shift
-
-
-def multipliers(ratios: np.ndarray) -> tuple[np.ndarray, int]:
-    """``(m, shift)`` with ``m / 2^shift`` nearest to each of ``ratios``, ``m`` in [0, 65535].
-
-    The largest ratio has all 16 bits; factors of two that all ``m`` share are taken out again, so
-    that equal powers of two come out as ``m = 1``, which needs no multiplier.
-    """
-    shift = shift_for(float(ratios.max()))
-    m = np.round(ratios * 2.0**shift).astype(np.int64)
-    while shift and not np.any(m & 1) and np.any(m):
-        m, shift = m >> 1, shift - 1
-    return m.astype(np.int32), shift
 
 
 def rounding(
@@ -68,10 +44,14 @@ def rounding(
         raise UserError(Problem(layer, reason, remedy))
     m, shift = multipliers(ratios)
     bits, signed = bits_for(grid.lo, grid.hi)
-    lo, hi = (
-        int(np.clip(np.rint(end / scale) + grid.zero_point, grid.lo, grid.hi)) for end in clip
-    )
-    return Requantise(sums, m, shift, bits, signed, grid.zero_point, lo, hi)
+    return Requantise(sums, m, shift, bits, signed, grid.zero_point, *clipped(clip, grid))
+
+
+def clipped(clip: tuple[float, float], grid: Grid) -> tuple[int, int]:
+    """The integers of ``grid`` that ``clip``, in real numbers, leaves."""
+    ends = (np.rint(end / float(grid.scale[0])) + grid.zero_point for end in clip)
+    lo, hi = (int(np.clip(end, grid.lo, grid.hi)) for end in ends)
+    return lo, hi
 
 
 def factors_of(

@@ -10,7 +10,7 @@ from torch import nn
 from hwgen import models
 from hwgen.compress import Settings, compare, quantize
 from hwgen.frontend import accuracy, load, quantise_input, read
-from hwgen.frontend.rescale import multipliers
+from hwgen.frontend.ratios import multipliers
 from hwgen.network import Conv2d, Linear, Network, Requantise
 
 

@@ -298,7 +298,6 @@ def test_a_float_network_is_not_read():
         read(exported)
     assert str(error.value) == (
         "0: its weight is not quantised; call hwgen.compress.quantize first\n"
-        "0: its bias is not quantised; call hwgen.compress.quantize first\n"
         "1: batch norm is not folded into weights; call hwgen.compress.quantize first"
     )
 
