@@ -18,13 +18,14 @@ def _active(table, use, index):
 
 
 @numba.njit(cache=True)
-def _state(now, index, wake, level, taken, supply, arrive, head, held):
+def _state(now, index, left, wake, level, taken, supply, arrive, head, held):
     """A hash of all that decides what happens from ``now`` on."""
     value = np.uint64(14695981039346656037)  # FNV-1a, on words instead of bytes
     prime = np.uint64(1099511628211)
     for p in range(index.shape[0]):
         for d in range(index.shape[1]):
             value = (value ^ np.uint64(index[p, d])) * prime
+        value = (value ^ np.uint64(left[p])) * prime
         value = (value ^ np.uint64(max(0, wake[p] - now))) * prime
     for r in range(len(level)):
         value = (value ^ np.uint64(level[r])) * prime
@@ -47,6 +48,8 @@ def play_arrays(
     ring,
     window,
     release,
+    decided,
+    counts,
     capacity,
     uses,
     table,
@@ -59,6 +62,13 @@ def play_arrays(
     index = np.zeros((processes, depth), np.int64)
     wake = np.zeros(processes, np.int64)
     going = np.zeros(processes, np.bool_)
+    # Of a loop that data decides, ``index`` holds a place (``game.PLACES``), and here is what is
+    # left of its trips, and where the next count stands.
+    left, upcoming = np.zeros(processes, np.int64), decided[:, 1].copy()
+    for p in range(processes):
+        if decided[p, 0] >= 0:
+            left[p] = counts[upcoming[p]]
+            index[p, decided[p, 0]] = 3 if left[p] == 1 else 0
     level = np.zeros(len(capacity), np.int64)
     change = np.zeros(len(capacity), np.int64)
     arrive = np.zeros((links, max(1, room.max())), np.int64)  # a circular queue a link
@@ -87,7 +97,8 @@ def play_arrays(
             if wake[p] > now:
                 soon = min(soon, wake[p])
                 continue
-            if ring[p, 0] >= 0 and level[ring[p, 0]] >= capacity[ring[p, 0]]:
+            writes = ring[p, 0] >= 0 and (ring[p, 2] < 0 or _active(table, ring[p, 2], index[p]))
+            if writes and level[ring[p, 0]] >= capacity[ring[p, 0]]:
                 continue
             waits = ring[p, 1] >= 0 and level[ring[p, 1]] < window[p, 1]
             if waits and not np.any(index[p, window[p, 0] :]):
@@ -120,7 +131,7 @@ def play_arrays(
                         pushed[uses[use, 1]] = now + uses[use, 2]
                     else:
                         popped[uses[use, 1]] = True
-            if ring[p, 0] >= 0:
+            if ring[p, 0] >= 0 and (ring[p, 2] < 0 or _active(table, ring[p, 2], index[p])):
                 change[ring[p, 0]] += 1
             leap = 1
             for d in range(quiet[p], depth):
@@ -132,10 +143,19 @@ def play_arrays(
                 continue
             mover = depth - 1
             while mover >= 0:
-                index[p, mover] += 1
-                if index[p, mover] < trips[p, mover]:
-                    break
-                index[p, mover] = 0
+                if mover == decided[p, 0]:
+                    left[p] -= 1
+                    if left[p] > 0:
+                        index[p, mover] = 2 if left[p] == 1 else 1
+                        break
+                    upcoming[p] += 1
+                    left[p] = counts[upcoming[p]]
+                    index[p, mover] = 3 if left[p] == 1 else 0
+                else:
+                    index[p, mover] += 1
+                    if index[p, mover] < trips[p, mover]:
+                        break
+                    index[p, mover] = 0
                 mover -= 1
             if ring[p, 1] >= 0 and mover < window[p, 0]:
                 change[ring[p, 1]] -= release[p, mover if mover >= 0 else window[p, 0]]
@@ -170,7 +190,7 @@ def play_arrays(
         else:
             return ends, True, 0, peak
         if until_steady and ended >= 0:
-            states[ended] = _state(now, index, wake, level, taken, supply, arrive, head, held)
+            states[ended] = _state(now, index, left, wake, level, taken, supply, arrive, head, held)
             for earlier in range(ended - 1, -1, -1):
                 if states[earlier] == states[ended]:
                     return ends[: ended + 1], False, ended - earlier, peak

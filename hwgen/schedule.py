@@ -14,16 +14,56 @@ room back at the end of the cycle.
 
 The same value builds the control counters of the hardware (``rtl_templates.sequencer``), and is
 played by the token game (``game.play``) that foretells cycles and sizes FIFOs.
+
+A trip count is a constant, or, in event-driven engines, decided by the data (``Trips``). Then too
+each frame takes and puts as many beats as any other on every port: data changes when something
+happens, and never what. So whether a pipeline can deadlock does not depend on the data.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
+from math import ceil, prod
 
-__all__ = ["At", "Process", "Put", "Read", "Schedule", "Take", "Write", "selected"]
+__all__ = [
+    "FIRST",
+    "LAST",
+    "LATER",
+    "At",
+    "Process",
+    "Put",
+    "Read",
+    "Schedule",
+    "Take",
+    "Trips",
+    "Write",
+    "chosen",
+    "selected",
+]
 
-#: For a loop by number: the indices at which something happens. Loops not named: at every index.
-At = Mapping[int, Sequence[int]]
+#: For a loop by number: the indices at which something happens, or a slice of them. Loops not
+#: named: at every index.
+At = Mapping[int, Sequence[int] | slice]
+
+#: What can be asked of a loop whose trip count the data decides.
+FIRST, LAST, LATER = slice(0, 1), slice(-1, None), slice(1, None)
+
+
+@dataclass(frozen=True)
+class Trips:
+    """A trip count that the data decides anew each time the loop begins; at least 1.
+
+    ``name`` says which numbers they are among those that the engine derives from golden tensors.
+    ``worst`` are the largest, for one beginning after the other, and then from the start again;
+    ``mean`` is what they are on average on the data that the plan is made for.
+    """
+
+    name: str
+    worst: tuple[int, ...]
+    mean: float
+
+    def __post_init__(self):
+        if not 1 <= self.mean <= max(self.worst):
+            raise ValueError(f"trips must be 1 to {max(self.worst)} on average, not {self.mean}")
 
 
 @dataclass(frozen=True)
@@ -49,9 +89,10 @@ class Put:
 
 @dataclass(frozen=True)
 class Write:
-    """Every step of the process writes the next slot of ``ring``."""
+    """The steps that ``at`` selects write the next slot of ``ring``."""
 
     ring: str
+    at: At = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,20 +118,33 @@ class Read:
 class Process:
     """A nest of loops, outermost first, and what its steps do."""
 
-    loops: tuple[int, ...]
+    loops: tuple[int | Trips, ...]
     takes: tuple[Take, ...] = ()
     puts: tuple[Put, ...] = ()
     write: Write | None = None
     read: Read | None = None
 
     def __post_init__(self):
-        if not self.loops or min(self.loops) < 1:
+        if not self.loops or min(self.most) < 1:
             raise ValueError(f"loops must be at least one count of at least 1, not {self.loops}")
+        decided = [n for n, loop in enumerate(self.loops) if isinstance(loop, Trips)]
+        if len(decided) > 1 or (decided and self.read and self.read.depth <= decided[0]):
+            raise ValueError("data decides one loop at most, and none inside of a window")
+
+    @property
+    def most(self) -> tuple[int, ...]:
+        """Trip counts; where the data decides, the largest."""
+        return tuple(max(loop.worst) if isinstance(loop, Trips) else loop for loop in self.loops)
+
+    @property
+    def decided(self) -> int | None:
+        """Number of the loop whose trip count the data decides, if there is one."""
+        return next((n for n, loop in enumerate(self.loops) if isinstance(loop, Trips)), None)
 
     @property
     def steps(self) -> int:
-        """Steps, so also least cycles, a frame."""
-        return prod(self.loops)
+        """Steps, so also least cycles, a frame; on average, rounded up, where data decides."""
+        return ceil(prod(loop.mean if isinstance(loop, Trips) else loop for loop in self.loops))
 
 
 @dataclass(frozen=True)
@@ -106,6 +160,19 @@ class Schedule:
         return max(process.steps for process in self.processes.values())
 
 
-def selected(at: At, loops: Sequence[int]) -> int:
-    """How many steps a frame ``at`` selects."""
-    return prod(len(at[n]) if n in at else count for n, count in enumerate(loops))
+def chosen(at: At, loop: int, trip: int) -> list[int]:
+    """The indices, of ``trip``, that ``at`` selects of a loop."""
+    indices = at.get(loop, range(trip))
+    return list(range(trip)[indices]) if isinstance(indices, slice) else list(indices)
+
+
+def selected(at: At, loops: Sequence[int | Trips]) -> int:
+    """How many steps a frame ``at`` selects, which must not depend on the data."""
+    count = 1
+    for n, loop in enumerate(loops):
+        if isinstance(loop, Trips):
+            if at.get(n) not in (FIRST, LAST):
+                raise ValueError("where data decides a trip count, beats go first or last")
+        else:
+            count *= len(chosen(at, n, loop))
+    return count

@@ -8,7 +8,7 @@ from amaranth import C, Elaboratable, Module, Mux, Signal
 
 from hwgen.primitives import Adder, Compare, Register
 from hwgen.primitives import Mux as MuxPart
-from hwgen.schedule import At, Process
+from hwgen.schedule import FIRST, LAST, LATER, At, Process, chosen
 
 __all__ = ["Pointer", "Sequencer", "among", "deltas"]
 
@@ -25,32 +25,50 @@ class Sequencer(Elaboratable):
     moves : list of Signal(1), out
         One of them is high: the loop that this step moves on, or, the last, the end of the frame.
         Valid whether or not the step happens.
+    ends : Signal(1), in
+        The step is in the last iteration of the loop whose trip count data decides, if there is
+        one. The index of that loop is 0 in its first iteration and 1 in all others.
     """
 
     def __init__(self, process: Process):
-        self.loops = process.loops
+        self.loops, self.decided = process.most, process.decided
         self.step = Signal()
+        self.ends = Signal()
         self.index = [
-            Signal(range(max(2, trip)), name=f"index{n}") for n, trip in enumerate(self.loops)
+            Signal(1 if n == self.decided else range(max(2, trip)), name=f"index{n}")
+            for n, trip in enumerate(self.loops)
         ]
         self.moves = [Signal(name=f"moves{n}") for n in range(len(self.loops) + 1)]
 
     def selects(self, at: At):
         """High when ``at`` selects the current step."""
-        return reduce(and_, (among(self.index[n], at[n], self.loops[n]) for n in at), C(1, 1))
+        return reduce(and_, (self._selects(at, n) for n in at), C(1, 1))
+
+    def _selects(self, at: At, n: int):
+        if n != self.decided:
+            return among(self.index[n], chosen(at, n, self.loops[n]), self.loops[n])
+        if at[n] == LAST:
+            return self.ends
+        assert at[n] in (FIRST, LATER), "no other iterations can be told"
+        return self.index[n] if at[n] == LATER else ~self.index[n]
 
     def begins(self, depth: int):
         """High in the first step of an iteration of the outermost ``depth`` loops."""
-        return self.selects({n: (0,) for n in range(depth, len(self.loops))})
+        return self.selects({n: FIRST for n in range(depth, len(self.loops))})
 
     def elaborate(self, platform):
         m = Module()
         inner_last = C(1, 1)
         for n in reversed(range(len(self.loops))):
             trip, index = self.loops[n], self.index[n]
-            last = (index == trip - 1) if trip > 1 else C(1, 1)
+            if n == self.decided:
+                last = self.ends
+                with m.If(self.step & inner_last):
+                    m.d.sync += index.eq(~last)
+            else:
+                last = (index == trip - 1) if trip > 1 else C(1, 1)
             m.d.comb += self.moves[n].eq(inner_last & ~last)
-            if trip > 1:
+            if trip > 1 and n != self.decided:
                 with m.If(self.step & inner_last):
                     m.d.sync += index.eq(Mux(last, 0, index + 1))
             inner_last = inner_last & last
@@ -60,8 +78,10 @@ class Sequencer(Elaboratable):
     @staticmethod
     def primitives(process: Process):
         """Parts of the counters of ``process``."""
-        for trip in process.loops:
-            if trip > 1:
+        for n, trip in enumerate(process.most):
+            if n == process.decided:
+                yield Register(1)
+            elif trip > 1:
                 bits = (trip - 1).bit_length()
                 yield Register(bits)
                 yield Adder(bits, constant=True)
