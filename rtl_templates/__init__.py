@@ -3,7 +3,20 @@
 from typing import Protocol
 
 from hwgen.beats import Beats
-from hwgen.network import Add, Conv2d, Linear, MaxPool2d, Op, Requantise, SumPool2d
+from hwgen.network import (
+    Add,
+    Conv2d,
+    FirstSpike,
+    Leaky,
+    Linear,
+    MaxPool2d,
+    Op,
+    RateCode,
+    Requantise,
+    SpikeCount,
+    SpikingLinear,
+    SumPool2d,
+)
 from hwgen.primitives import Part
 from hwgen.rtl_templates.channelwise import ChannelwiseSpec
 from hwgen.rtl_templates.conv import ConvSpec
@@ -12,6 +25,8 @@ from hwgen.rtl_templates.fifo import FifoSpec
 from hwgen.rtl_templates.join import AddSpec, ForkSpec
 from hwgen.rtl_templates.memory import VerilogTarget
 from hwgen.rtl_templates.requantise import RequantiseSpec
+from hwgen.rtl_templates.spike_coding import RateSpec, ReadoutSpec
+from hwgen.rtl_templates.spiking import LeakySpec, SpikingSpec
 from hwgen.schedule import Schedule
 
 __all__ = [
@@ -22,8 +37,12 @@ __all__ = [
     "ConvertSpec",
     "FifoSpec",
     "ForkSpec",
+    "LeakySpec",
+    "RateSpec",
+    "ReadoutSpec",
     "RequantiseSpec",
     "Spec",
+    "SpikingSpec",
     "VerilogTarget",
 ]
 
@@ -51,4 +70,9 @@ ENGINES: dict[type[Op], tuple[type, ...]] = {
     SumPool2d: (ChannelwiseSpec,),
     Add: (AddSpec,),
     Requantise: (RequantiseSpec,),
+    RateCode: (RateSpec,),
+    Leaky: (LeakySpec,),
+    SpikingLinear: (SpikingSpec,),
+    SpikeCount: (ReadoutSpec,),
+    FirstSpike: (ReadoutSpec,),
 }

@@ -24,6 +24,7 @@ from hwgen.rtl_templates import (
 from hwgen.rtl_templates.memory import words_of
 
 sys.path.insert(0, str(Path(__file__).parent))
+import spiking_cases
 from harness import run, stalls, stream_get, stream_put, wait
 
 FRAMES = 3
@@ -132,6 +133,7 @@ def cases():
         yield AddSpec((Add(other, first, factors),), 10)
     for depth in (1, 2, 5, 33, 40):
         yield FifoSpec(Beats(source, 3), depth)
+    yield from spiking_cases.cases()
 
 
 def describe(spec):
@@ -142,8 +144,8 @@ def describe(spec):
 CASES = [pytest.param(spec, id=describe(spec)) for spec in cases()]
 
 
-def golden(spec, seed):
-    """Payloads of a few frames by input port and by output port, extreme frames first."""
+def draw(spec, seed):
+    """A few frames of each input, extreme ones first."""
     rng = np.random.default_rng(seed)
     frames = []
     for source in spec.inputs:
@@ -151,6 +153,12 @@ def golden(spec, seed):
         some = numbers(rng, (FRAMES, *kind.shape), kind.lo, kind.hi)
         some[0] = rng.choice([kind.lo, kind.hi])
         frames.append(some)
+    return frames
+
+
+def golden(spec, seed):
+    """Payloads of a few frames by input port and by output port."""
+    frames = draw(spec, seed)
     result = spec.ops[0].compute(*frames) if hasattr(spec, "ops") else frames[0]
     given = {
         port: words_of(source.pack(some), source.type.bits)
@@ -248,7 +256,9 @@ def test_cycles(spec):
     )
     links = [Link(None, ("dut", port)) for port in given]
     links += [Link(("dut", port), None) for port in expected]
-    played = play({"dut": spec.schedule()}, links, FRAMES)
+    trips = spec.trips(*draw(spec, seed=5)) if hasattr(spec, "trips") else {}
+    data = {("dut", name): counts for name, counts in trips.items()}
+    played = play({"dut": spec.schedule()}, links, FRAMES, data=data)
     assert not played.deadlock
     assert [max(same) - min(began) for same in zip(*ends, strict=True)] == list(played.ends)
 
