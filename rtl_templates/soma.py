@@ -14,9 +14,11 @@ from amaranth import C, Cat, Elaboratable, Module, Mux, Signal, signed
 
 from hwgen.network import Leaky, SpikingLinear
 from hwgen.network.spiking import derived_bits
-from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register, memory_style
+from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register
 from hwgen.primitives import Mux as MuxPart
-from hwgen.rtl_templates.memory import LutRam, Ram, Rom, words_of
+from hwgen.rtl_templates import constant
+from hwgen.rtl_templates.constant import times
+from hwgen.rtl_templates.memory import Ram, Rom, words_of
 from hwgen.rtl_templates.pipeline import delay, register, split
 
 __all__ = ["LATENCY", "PIPELINE", "Folding", "Soma", "soma_parts"]
@@ -95,21 +97,11 @@ class Folding:
             name for name, (values, _) in self.constants.items() if len(np.unique(values)) > 1
         )
 
-    @property
-    def decays(self) -> int | None:
-        """The shift that is the whole leak; None if it takes a product, or is none."""
-        values = np.unique(self.op.decay)
-        if len(values) > 1 or not values[0] or values[0] & (values[0] - 1):
-            return None
-        return self.op.decay_shift - int(values[0]).bit_length() + 1
-
 
 def soma_parts(folding: Folding) -> Iterator[Part]:
     """Parts of a ``Soma``."""
     op, units, bits = folding.op, folding.units, folding.op.membrane_bits
-    style = memory_style(folding.words, folding.word_bits, "ram")
-    kind = "ram" if style == "block" else "lutram"
-    yield Memory(folding.words, folding.word_bits, kind, style)
+    yield Memory(folding.words, folding.word_bits, "ram")
     yield Register(4 * (folding.words - 1).bit_length() + 12)
     yield Adder(bits + 1, units)  # membrane and synapse
     yield Compare(bits, units, constant="threshold" not in folding.stored)
@@ -121,15 +113,17 @@ def soma_parts(folding: Folding) -> Iterator[Part]:
         yield MuxPart(bits, 3, 2 * units)
     if op.bias.any():
         yield Adder(bits, units, constant="bias" not in folding.stored)
-    if folding.decays is None and op.decay.any():
+    if "decay" in folding.stored:
         yield Multiplier(bits, folding.constants["decay"][1], units, "soma")
+    elif op.decay.any():
+        yield from constant.parts(bits, int(op.decay[0]), units)
     if folding.largest:
         yield Compare(bits, units)
         yield MuxPart(bits, 2, units)
         yield Register(bits * units)
     if folding.stored:
         width = units * sum(folding.constants[name][1] for name in folding.stored)
-        yield Memory(folding.words, width, "rom", memory_style(folding.words, width, "rom"))
+        yield Memory(folding.words, width, "rom")
         yield Register(width)
 
 
@@ -169,10 +163,8 @@ class Soma(Elaboratable):
         for n in range(4):
             fold.append(register(m, fold[-1], f"fold{n + 1}"))
 
-        block = memory_style(words, folding.word_bits, "ram") == "block"
-        memory = (Ram if block else LutRam)(words, folding.word_bits)
-        m.submodules.membranes = memory
-        m.d.comb += memory.address.eq(fold[1 if block else 2])
+        m.submodules.membranes = memory = Ram(words, folding.word_bits)
+        m.d.comb += memory.address.eq(fold[1])
         cells = split(memory.data, units, folding.word_bits // units, False)
         constants = self._constants(m, fold[1])
         present = [C(1, 1)] * units
@@ -189,9 +181,10 @@ class Soma(Elaboratable):
             # Cycle 2: add, compare, leak.
             total = register(m, self._clip(m, v + weight), f"total{n}")
             spiked = register(m, v > threshold, f"spiked{n}")
-            shift = folding.decays
-            dropped = v >> shift if shift is not None else (v * decay) >> op.decay_shift
-            dropped = register(m, dropped, f"dropped{n}") if op.decay.any() else 0
+            dropped = 0
+            if op.decay.any():
+                product = v * decay if "decay" in folding.stored else times(v, int(op.decay[0]))
+                dropped = register(m, product >> op.decay_shift, f"dropped{n}")
             before = register(m, v, f"before{n}")
             # Cycle 3: what goes into the next step.
             held = bias, threshold

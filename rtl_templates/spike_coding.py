@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 from hwgen.beats import Beats
 from hwgen.network import FirstSpike, RateCode, SpikeCount
 from hwgen.network.coding import POLYNOMIAL, SEED
-from hwgen.primitives import Adder, Compare, Logic, Memory, Part, Register, memory_style
+from hwgen.primitives import Adder, Compare, Logic, Memory, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.memory import LutRam, Ram
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
@@ -92,7 +92,7 @@ class RateSpec:
         return [
             *Sequencer.primitives(self.fill_process()),
             *Sequencer.primitives(self.code_process()),
-            Memory(self.capacity, width, "ram", memory_style(self.capacity, width, "ram")),
+            Memory(self.capacity, width, "ram"),
             Register(3 * bits + POLYNOMIAL[0] + width + self.lanes),
             Adder(bits, 3),
             Compare(bits, 2, constant=True),
@@ -207,7 +207,7 @@ class ReadoutSpec:
         width, folds, bits = self.outputs[0].width, self.inputs[0].folds, self.op.output.bits
         return [
             *Sequencer.primitives(self.process()),
-            Memory(folds, width, "lutram", "distributed"),
+            Memory(folds, width, "lutram"),
             Adder(bits, self.lanes, constant=True),
             MuxPart(bits, 2, self.lanes),
             *Queue.primitives(width, self.process().puts[0].depth),

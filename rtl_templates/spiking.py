@@ -15,7 +15,7 @@ import numpy as np
 
 from hwgen.beats import Beats
 from hwgen.network import Leaky, SpikingLinear
-from hwgen.primitives import Adder, Compare, Logic, Memory, Part, Register, memory_style
+from hwgen.primitives import Adder, Compare, Logic, Memory, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
@@ -147,10 +147,10 @@ class SpikingSpec(_Layer):
             Adder(lanes, constant=True),
             MuxPart(lanes),
             Logic(2 * lanes),
-            Memory(EVENTS, event, "lutram", "distributed"),
+            Memory(EVENTS, event, "lutram"),
             Register(16),
             Adder(5, 3, constant=True),
-            Memory(synapses, self.units * op.index_bits, "rom", memory_style(synapses, 1, "rom")),
+            Memory(synapses, self.units * op.index_bits, "rom"),
             Register((synapses - 1).bit_length()),
             Adder((synapses - 1).bit_length()),
             Logic(codebook_bits * self.units * luts),
@@ -217,7 +217,7 @@ class LeakySpec(_Layer):
         return [
             *Sequencer.primitives(self.fill_process()),
             *Sequencer.primitives(self.core_process()),
-            Memory(self.capacity, width, "ram", memory_style(self.capacity, width, "ram")),
+            Memory(self.capacity, width, "ram"),
             Register(3 * bits + width),
             Adder(bits, 3),
             Compare(bits, 2, constant=True),
