@@ -15,6 +15,7 @@ __all__ = [
     "Mux",
     "Part",
     "Register",
+    "SoftProduct",
     "memory_style",
 ]
 
@@ -32,6 +33,17 @@ class Multiplier:
     count: int = 1
     role: str = "mac"
     product: int | None = None
+
+
+@dataclass(frozen=True)
+class SoftProduct:
+    """``count`` products of ``a`` signed bits with weights of ``b`` bits, built in LUTs: for every
+    two bits of the weight a choice among 0, the factor and its double, negated or not, and an adder
+    for each such row but the first."""
+
+    a: int
+    b: int
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,7 @@ class Memory:
 #: Families whose LUTs cannot be written: iCE40 (Lattice FPGA-TN-02002), and gates.
 WITHOUT_LUTRAM = ("ice40", "asic")
 
-Part = Multiplier | Adder | Compare | Mux | Register | Logic | Memory
+Part = Multiplier | SoftProduct | Adder | Compare | Mux | Register | Logic | Memory
 
 
 def memory_style(memory: Memory, family: str) -> str:

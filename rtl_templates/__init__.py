@@ -24,6 +24,7 @@ from hwgen.rtl_templates.convert import ConvertSpec
 from hwgen.rtl_templates.fifo import FifoSpec
 from hwgen.rtl_templates.join import AddSpec, ForkSpec
 from hwgen.rtl_templates.memory import VerilogTarget
+from hwgen.rtl_templates.multiply import Style
 from hwgen.rtl_templates.requantise import RequantiseSpec
 from hwgen.rtl_templates.spike_coding import RateSpec, ReadoutSpec
 from hwgen.rtl_templates.spiking import LeakySpec, SpikingSpec
@@ -43,6 +44,7 @@ __all__ = [
     "RequantiseSpec",
     "Spec",
     "SpikingSpec",
+    "Style",
     "VerilogTarget",
 ]
 

@@ -7,7 +7,7 @@ accumulators over the taps and the folds of the input channels. After the last t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
@@ -16,9 +16,18 @@ import numpy as np
 from hwgen.beats import Beats
 from hwgen.network import Conv2d, Linear
 from hwgen.network.types import bits_for
-from hwgen.primitives import Adder, Memory, Multiplier, Part, Register
+from hwgen.primitives import Adder, Memory, Part, Register
 from hwgen.primitives import Mux as MuxPart
+from hwgen.rtl_templates.adders import levels, tree_parts
 from hwgen.rtl_templates.conv_array import Conv
+from hwgen.rtl_templates.multiply import (
+    BLOCK,
+    Products,
+    Style,
+    Weights,
+    packed_bits,
+    styles,
+)
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.rtl_templates.window import Window
@@ -32,12 +41,14 @@ TIES = 8
 
 @dataclass(frozen=True)
 class ConvSpec:
-    """``in_lanes`` input channels, ``out_lanes`` output channels and ``pixels`` windows at once."""
+    """``in_lanes`` input channels, ``out_lanes`` output channels and ``pixels`` windows at once;
+    ``style`` says how products are made."""
 
     ops: tuple[Conv2d | Linear, ...]
     in_lanes: int
     out_lanes: int
     pixels: int = 1
+    style: Style = BLOCK
 
     def __post_init__(self):
         if not 1 <= self.out_lanes <= len(self.op.weights):
@@ -101,7 +112,7 @@ class ConvSpec:
     def latency(self) -> int:
         """Cycles from the last step of a window until its beat is offered: memories, operands,
         products, one for each level of the adder tree, accumulators, queue."""
-        return 5 + (self.in_lanes - 1).bit_length()
+        return 4 + self.products.latency + levels(self.in_lanes)
 
     def compute_process(self) -> Process:
         """Walks windows, groups of channels, output folds, kernel taps and input folds."""
@@ -137,12 +148,11 @@ class ConvSpec:
             (0, 0),
             (0, self.in_folds * lanes - channels),
         )
-        if self.product == "sign":
-            weights = (weights + 1) // 2
         shaped = np.pad(weights, spare).reshape(
             folds, self.out_lanes, *kernel, self.in_folds, lanes
         )
-        return shaped.transpose(0, 2, 3, 4, 1, 5).reshape(-1, self.out_lanes * lanes)
+        stored = self.products.encode(shaped.transpose(0, 2, 3, 4, 5, 1))
+        return stored.swapaxes(-1, -2).reshape(-1, self.out_lanes * lanes)
 
     def bias_words(self) -> np.ndarray:
         """Biases, (output folds, out_lanes)."""
@@ -151,21 +161,23 @@ class ConvSpec:
         return np.pad(self.op.bias.astype(np.int64), (0, spare)).reshape(folds, self.out_lanes)
 
     @cached_property
-    def product(self) -> str:
-        """How products are made: ``"sign"`` where all weights are -1 or 1, ``"ternary"`` with zeros
-        among them (or in spare lanes), else ``"multiply"``, which alone takes multipliers."""
+    def products(self) -> Products:
+        """Products of one input lane: every window with every output lane."""
+        op = self.op
         used = (self.window.source.folds * self.in_lanes, self.outputs[0].folds * self.out_lanes)
-        spare = used != (self.op.input.channels, len(self.op.weights))
-        if self.op.weight_bits == 1 and not spare:
-            return "sign"
-        if self.op.weight_bits <= 2 and self.op.weights.min() >= -1:
-            return "ternary"
-        return "multiply"
+        spare = used != (op.input.channels, len(op.weights))
+        weights, bits = Weights.INTEGER, packed_bits(op.weights, op.weight_bits, self.style)
+        if op.weight_bits == 1 and not spare:
+            weights = Weights.SIGN
+        elif op.weight_bits <= 2 and op.weights.min() >= -1:
+            weights, bits = Weights.TERNARY, 2  # zeros in spare lanes
+        shape = op.input.bits, op.input.signed, bits
+        return Products(*shape, weights, self.style, self.pixels, self.out_lanes)
 
     @property
     def weight_bits(self) -> int:
-        """Stored bits of a weight: a sign, or two's complement."""
-        return {"sign": 1, "ternary": 2}.get(self.product, self.op.weight_bits)
+        """Stored bits of a weight."""
+        return self.products.w_bits
 
     @property
     def bias_bits(self) -> int:
@@ -176,18 +188,7 @@ class ConvSpec:
     def primitives(self) -> list[Part]:
         op, process = self.op, self.compute_process()
         source_bits, sum_bits = op.input.bits, op.output.bits
-        negatable = source_bits + (not op.input.signed)
-        if self.product == "multiply":
-            product_bits = source_bits + self.weight_bits  # an unsigned factor adds no sign bit
-            products: list[Part] = [
-                Multiplier(negatable, self.weight_bits, self.multipliers, product=product_bits)
-            ]
-        else:
-            product_bits = negatable + op.input.signed
-            products = [
-                Adder(product_bits, self.multipliers),
-                MuxPart(product_bits, 2 if self.product == "sign" else 3, self.multipliers),
-            ]
+        products, lanes = self.products, self.in_lanes
         folds = self.outputs[0].folds
         words = folds * self.taps
         address = (words - 1).bit_length()
@@ -201,17 +202,18 @@ class ConvSpec:
             Adder(address, constant=True),
             Register(3 * self.latency - 5 + (folds - 1).bit_length() * (self.latency - 4)),
             Register(values * self.weight_bits + self.pixels * self.in_lanes * source_bits),
-            *products,
-            Register(self.multipliers * product_bits),
+            *products.primitives(lanes),
         ]
         if op.bias.any() and folds > 1:
             parts.append(Memory(folds, self.out_lanes * self.bias_bits, "rom"))
             # Few words have few distinct bits, and synthesis keeps one register of each.
             parts.append(Register(min(self.out_lanes * self.bias_bits, 2**folds - 2)))
-        for width, count, registers in _tree(product_bits, self.in_lanes):
-            parts += [Adder(width, count * pairs), Register(width * registers * pairs)]
+        shared = self.pixels if products.soft else 1  # those of soft products: of the weights
+        parts += tree_parts(products.bits, lanes, lanes, products.carries, shared)
+        parts += tree_parts(products.bits, lanes, 0, pairs - products.carries)
         parts += [
-            Adder(sum_bits, pairs),
+            Adder(sum_bits + 1, products.carries),
+            Adder(sum_bits, pairs - products.carries),
             MuxPart(sum_bits, 2, pairs),
             Register(sum_bits * pairs),
             *Queue.primitives(self.outputs[0].width, process.puts[0].depth),
@@ -255,20 +257,14 @@ class ConvSpec:
             uneven = np.abs(np.log(i[tie] / o[tie]))
             for n in tie[np.lexsort((uneven, p[tie]))][:TIES]:
                 try:
-                    yield ConvSpec((op,), *map(int, ways[n][[1, 2, 0]]))
+                    spec = ConvSpec((op,), *map(int, ways[n][[1, 2, 0]]))
                 except ValueError:
                     continue  # this many pixels do not tile the input
+                for style in styles(spec.products, family):
+                    yield replace(spec, style=style)
 
 
 def _lanes(channels: int, exact: bool) -> list[int]:
     """Numbers of lanes that no smaller number equals in folds; only divisors if ``exact``."""
     lanes = sorted({-(-channels // folds) for folds in range(1, channels + 1)})
     return [n for n in lanes if not exact or channels % n == 0]
-
-
-def _tree(width: int, terms: int) -> Iterator[tuple[int, int, int]]:
-    """(bits, adders, registers) of each level of a tree over ``terms`` numbers of ``width``."""
-    while terms > 1:
-        width += 1
-        yield width, terms // 2, terms - terms // 2
-        terms -= terms // 2

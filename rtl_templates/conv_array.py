@@ -3,6 +3,7 @@
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 
+from hwgen.rtl_templates.adders import plus, tree
 from hwgen.rtl_templates.memory import Rom, words_of
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.queue import Queue
@@ -60,45 +61,29 @@ class Conv(wiring.Component):
 
         # Operands, products, sums over the input lanes.
         pixels = split(window.data, spec.pixels * spec.in_lanes, op.input.bits, op.input.signed)
-        taps = split(
-            weights.data, spec.out_lanes * spec.in_lanes, spec.weight_bits, spec.product != "sign"
-        )
+        taps = split(weights.data, spec.out_lanes * spec.in_lanes, spec.weight_bits, True)
         x = [register(m, value) for value in pixels]
         w = [register(m, value) for value in taps]
-        sums, lanes = [], spec.in_lanes
-        for pixel in range(spec.pixels):
-            for out in range(spec.out_lanes):
-                terms = [
-                    register(m, _product(spec, x[pixel * lanes + lane], w[out * lanes + lane]))
-                    for lane in range(lanes)
-                ]
-                while len(terms) > 1:
-                    pairs = zip(terms[0::2], terms[1::2], strict=False)
-                    rest = [register(m, terms[-1])] if len(terms) % 2 else []
-                    terms = [register(m, a + b) for a, b in pairs] + rest
-                sums.append(terms[0])
+        lanes = spec.in_lanes
+        made = [spec.products.build(m, x[n::lanes], w[n::lanes]) for n in range(lanes)]
+        sums = [
+            tree(m, [group[pixel][out] for group in made])
+            for pixel in range(spec.pixels)
+            for out in range(spec.out_lanes)
+        ]
 
         # Sums over taps and folds; the first starts from the bias.
         biases = _bias(m, spec, fold, self.name)
         totals = []
         width = op.output.bits
-        for number, term in enumerate(sums):
+        for number, (term, carry) in enumerate(sums):
             total = Signal(signed(width), reset_less=True, name=f"total{number}")
             before = Mux(began, biases[number % spec.out_lanes], total)
             with m.If(stepped):
-                m.d.sync += total.eq(before + term)
+                m.d.sync += total.eq(plus(before, term, carry))
             totals.append(total)
         m.d.comb += [queue.push.eq(went), queue.data.eq(join(totals, width))]
         return m
-
-
-def _product(spec, x, w):
-    """``x * w``, without a multiplier where the weights are signs."""
-    if spec.product == "sign":
-        return Mux(w, x, -x)
-    if spec.product == "ternary":
-        return Mux(w[0], Mux(w[1], -x, x), 0)
-    return x * w
 
 
 def _bias(m, spec, fold, name):

@@ -20,6 +20,7 @@ from hwgen.primitives import (
     Mux,
     Part,
     Register,
+    SoftProduct,
     memory_style,
 )
 
@@ -45,6 +46,8 @@ def features(parts: Iterable[Part], family: str) -> Counter[str]:
     ``adder``, ``adder_constant``, ``small_adder``, ``compare``, ``compare_constant``: bits.
     ``mux``: LUTs that choose. ``product``: bit products of soft multipliers; ``table``: bits of
     those so short that a LUT holds a bit; ``select``: bits of those with a one-bit factor.
+    ``digit``, ``digits``, ``digit_adder``: bits of the first rows of products by digits, of their
+    other rows, and of the adders between rows.
     ``cell``: LUT-memory cells. ``rom``: LUT-sized pieces of small ROMs. ``row``: bits of every row
     of memory cells or blocks beyond the first. ``register``, ``read``: bits of registers, and of
     the read registers of LUT memories. ``dsp``, ``bram``: blocks.
@@ -59,6 +62,11 @@ def features(parts: Iterable[Part], family: str) -> Counter[str]:
                 for wide, narrow in left:
                     name, size = _soft(family, wide - spare, narrow)
                     found[name] += count * size
+            case SoftProduct(a, b, count):
+                rows = ceil(b / 2)
+                found["digit"] += count * (a + (b > 1))
+                found["digits"] += count * (rows - 1) * (a + 1)
+                found["digit_adder"] += count * (rows - 1) * (a + 3)
             case Adder(width, count, constant):
                 step = FAMILIES[family].carry
                 if width <= SMALL:

@@ -9,7 +9,7 @@ from hwgen.board import Board
 from hwgen.cost import Area, total
 from hwgen.network import Network
 from hwgen.plan.pipeline import WORLD, Stage, input_ports, links, output_ports
-from hwgen.rtl_templates import ENGINES, ConvertSpec, FifoSpec, ForkSpec, Spec
+from hwgen.rtl_templates import ENGINES, ConvertSpec, FifoSpec, ForkSpec, Spec, Style
 
 __all__ = ["Plan", "PlanError", "plan_from_json"]
 
@@ -148,6 +148,8 @@ def _folding(spec: Spec) -> dict:
         value = getattr(spec, field.name)
         if isinstance(value, Beats):
             tree[field.name] = {"lanes": value.lanes, "pixels": value.pixels}
+        elif isinstance(value, Style):
+            tree[field.name] = asdict(value)
         elif field.name != "ops":
             tree[field.name] = value
     return tree
@@ -179,7 +181,9 @@ def plan_from_json(text: str, network: Network) -> Plan:
                 raise PlanError(f"the stage {item['name']!r} is not named by a text")
             spec: Spec
             if item["node"] is not None:
-                spec = kinds[item["engine"]]((network[item["node"]].op,), **folding)
+                made = {name: Style(**value) for name, value in folding.items() if name == "style"}
+                op = network[item["node"]].op
+                spec = kinds[item["engine"]]((op,), **{**folding, **made})
             else:
                 tensor = network[item["tensor"]].op.output
                 beats = {

@@ -2,6 +2,7 @@
 
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from hwgen.rtl_templates import (
     RequantiseSpec,
 )
 from hwgen.rtl_templates.memory import words_of
+from hwgen.rtl_templates.multiply import SOFT, Style
 
 sys.path.insert(0, str(Path(__file__).parent))
 import spiking_cases
@@ -77,6 +79,13 @@ def cases():
         source = TensorType(shape, 6, False)
         weights = numbers(rng, (10, *shape), -31, 31)
         yield ConvSpec((Linear(source, weights, rng.integers(-99, 99, 10), 6),), *lanes)
+    eight = conv(rng, (4, 4, 4), 4, (3, 3), padding=pad, zero=9)
+    four = conv(rng, (4, 6, 3), 5, (3, 3), bits=(4, 4), signed=True)
+    least = replace(four, weights=np.where(four.weights == 7, -8, four.weights))
+    for spec in (ConvSpec((eight,), 2, 2), ConvSpec((four,), 3, 5, 2), ConvSpec((least,), 1, 3, 2)):
+        yield replace(spec, style=SOFT)
+        yield replace(spec, style=Style(lanes=2))
+        yield replace(spec, style=Style(pixels=2, lanes=2))
     yield RequantiseSpec((requantise(rng, (3, 4, 5)),), 2)
     yield RequantiseSpec((requantise(rng, (3, 4, 6), zero=9),), 6, 2)
     for limb, wide in ((17, 18), (17, 19), (8, 18), (17, 26)):
@@ -138,7 +147,8 @@ def cases():
 
 def describe(spec):
     name = type(spec).__name__.removesuffix("Spec")
-    return f"{name}[{spec.inputs[-1]} to {spec.outputs[0]}]"
+    style = f", {spec.style}" if hasattr(spec, "style") else ""
+    return f"{name}[{spec.inputs[-1]} to {spec.outputs[0]}{style}]"
 
 
 CASES = [pytest.param(spec, id=describe(spec)) for spec in cases()]

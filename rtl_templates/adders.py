@@ -1,0 +1,58 @@
+"""Sums of many terms: adders with a carry input, and a pipelined tree of them.
+
+A term is a number and a carry bit that is to be added to it, or None. An adder adds two numbers and
+one carry, so that a tree over ``n`` terms with ``n`` carries leaves one term with one carry.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from amaranth import C, Cat
+from amaranth.hdl import Value
+
+from hwgen.primitives import Adder, Part, Register
+from hwgen.rtl_templates.pipeline import register
+
+__all__ = ["Term", "levels", "plus", "tree", "tree_parts"]
+
+#: A number, and a bit to add to it.
+Term = tuple[Value, Value | None]
+
+
+def plus(a, b, carry=None):
+    """``a + b + carry``, signed, by one adder: a carry input is one more bit below."""
+    if carry is None:
+        return a + b
+    low = Cat(C(1, 1), a).as_signed() + Cat(carry, b).as_signed()
+    return low[1:].as_signed()
+
+
+def levels(terms: int) -> int:
+    """Levels, and cycles, of a tree over so many terms."""
+    return (terms - 1).bit_length()
+
+
+def tree(m, terms: Sequence[Term]) -> Term:
+    """The sum of ``terms``, ``levels(len(terms))`` cycles later."""
+    numbers = [number for number, _ in terms]
+    carries = [carry for _, carry in terms if carry is not None]
+    while len(numbers) > 1:
+        pairs = list(zip(numbers[0::2], numbers[1::2], strict=False))
+        used, carries = carries[: len(pairs)], carries[len(pairs) :]
+        used += [None] * (len(pairs) - len(used))
+        rest = [register(m, numbers[-1])] if len(numbers) % 2 else []
+        numbers = [register(m, plus(a, b, c)) for (a, b), c in zip(pairs, used, strict=True)]
+        numbers += rest
+        carries = [register(m, carry) for carry in carries]
+    return numbers[0], carries[0] if carries else None
+
+
+def tree_parts(bits: int, terms: int, carries: int, count: int, shared: int = 1) -> Iterator[Part]:
+    """Parts of ``count`` trees over ``terms`` numbers of ``bits`` bits, ``carries`` of them with a
+    carry; ``shared`` trees have the same carries."""
+    while terms > 1:
+        pairs, bits = terms // 2, bits + 1
+        carried = min(pairs, carries)
+        yield Adder(bits + 1, carried * count)
+        yield Adder(bits, (pairs - carried) * count)
+        terms, carries = terms - pairs, carries - carried
+        yield Register(bits * terms * count + carries * count // shared)

@@ -1,0 +1,301 @@
+"""Products: one component that every engine uses, and the ways in which it can make them.
+
+``Products`` makes every product of ``pixels`` factors with ``lanes`` weights:
+
+- in DSP blocks, one each;
+- *packed*: a block makes the products of several factors with several weights, which lie side by
+  side in one long product, each in a field as wide as a product;
+- *soft*: in LUTs, two bits of the weight at a time (Booth, radix 4). Weights of up to two bits take
+  no adder at all.
+
+A field of a packed product is one less than its product if what lies below is negative; a Booth row
+is the complement of what it subtracts, one less than its negative. Neither is repaired here: each
+product comes as a number and a *carry* bit that is to be added to it, and the adders that sum the
+products do that for next to nothing, since an adder has a carry input.
+
+Sources: packing two products in a DSP48E2, AMD WP486 (2017); radix-4 recoding, O. L. MacSorley,
+"High-Speed Arithmetic in Binary Computers", Proc. IRE 49 (1961).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import product as pairs_of
+from math import ceil
+
+import numpy as np
+from amaranth import C, Cat, Mux
+from amaranth.hdl import Value
+
+from hwgen.cost.multiply import RULES, split
+from hwgen.primitives import Adder, Multiplier, Part, Register, SoftProduct
+from hwgen.rtl_templates.adders import Term, plus
+from hwgen.rtl_templates.pipeline import register
+
+__all__ = ["BLOCK", "SOFT", "Products", "Style", "Weights", "packed_bits", "styles"]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How products are made: ``soft``, in LUTs; or else in DSP blocks, each of which makes those of
+    ``pixels`` factors with ``lanes`` weights."""
+
+    soft: bool = False
+    pixels: int = 1
+    lanes: int = 1
+
+    def __post_init__(self):
+        if min(self.pixels, self.lanes) < 1 or (self.soft and self.products > 1):
+            raise ValueError(f"{self!r} is no way to make products")
+
+    @property
+    def products(self) -> int:
+        """Products of one block."""
+        return self.pixels * self.lanes
+
+
+BLOCK = Style()
+SOFT = Style(soft=True)
+
+
+class Weights(Enum):
+    """What weights are: -1 and +1; those and 0; or any integers of their width."""
+
+    SIGN = "sign"
+    TERNARY = "ternary"
+    INTEGER = "integer"
+
+
+@dataclass(frozen=True)
+class Products:
+    """Products of ``pixels`` factors of ``x_bits`` with ``lanes`` signed weights of ``w_bits``.
+
+    Weights of up to two bits are made in LUTs whatever the style.
+    """
+
+    x_bits: int
+    x_signed: bool
+    w_bits: int
+    weights: Weights = Weights.INTEGER
+    style: Style = BLOCK
+    pixels: int = 1
+    lanes: int = 1
+
+    @property
+    def soft(self) -> bool:
+        """Whether they are made in LUTs."""
+        return self.style.soft or self.w_bits <= 2
+
+    @property
+    def bits(self) -> int:
+        """Bits of the number of a product, signed; and of a field."""
+        single = self.weights is not Weights.INTEGER
+        return self.x_bits + (not self.x_signed if single else self.w_bits)
+
+    @property
+    def rows(self) -> int:
+        """Booth digits of a weight."""
+        return ceil(self.w_bits / 2)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from factors and weights to products: soft ones take two digits a cycle; packing
+        signed factors, whose lower ones borrow from the upper, takes one more."""
+        if self.soft:
+            return ceil(self.rows / 2)
+        return 2 if self.x_signed and self.style.pixels > 1 else 1
+
+    @property
+    def carries(self) -> int:
+        """Products that have a carry."""
+        if self.soft:
+            return self.pixels * self.lanes
+        return self.pixels * self.lanes - len(self._blocks)
+
+    @property
+    def _blocks(self) -> list[tuple[range, range]]:
+        """Factors and weights of each block."""
+        x, w = self.style.pixels, self.style.lanes
+        return [
+            (range(p, min(p + x, self.pixels)), range(n, min(n + w, self.lanes)))
+            for p, n in pairs_of(range(0, self.pixels, x), range(0, self.lanes, w))
+        ]
+
+    def blocks(self, family: str) -> int | None:
+        """DSP blocks that they take on ``family``; None if some are left to LUTs."""
+        found = 0
+        for x, w in self._blocks:
+            product = len(x) * len(w) * self.bits
+            used, left = split(family, *self.operands(len(x), len(w)), product)
+            if left:
+                return None
+            found += used
+        return found
+
+    def operands(self, x: int = 0, w: int = 0) -> tuple[int, int]:
+        """Bits of the signed operands of a block of ``x`` factors and ``w`` weights, those of the
+        style unless given. Weights lie a field apart, factors as far as all weights."""
+        x, w = x or self.style.pixels, w or self.style.lanes
+        wide = (x - 1) * w * self.bits + self.x_bits + (x > 1 or not self.x_signed)
+        return wide, (w - 1) * self.bits + self.w_bits
+
+    def encode(self, words: np.ndarray) -> np.ndarray:
+        """Weights (..., lanes) as they are to be stored, ``w_bits`` each, two's complement.
+
+        Signs become 0 and 1. Of the weights that share a block, each but the first has lent one to
+        its lower neighbour if that is negative, so that packing takes no logic.
+        """
+        if self.weights is Weights.SIGN:
+            return (words + 1) // 2
+        if self.soft or self.style.lanes == 1:
+            return words
+        words = np.array(words)
+        for lane in range(1, self.lanes):
+            if lane % self.style.lanes:
+                words[..., lane] -= words[..., lane - 1] < 0
+        return words
+
+    def primitives(self, count: int = 1) -> list[Part]:
+        """Parts of ``count`` groups of such products, with all their registers."""
+        if self.soft:
+            return self._soft_parts(count)
+        parts: list[Part] = []
+        if self.latency > 1:
+            parts.append(Register((self.pixels * self.x_bits + self.lanes * self.w_bits) * count))
+            lent = self.pixels - ceil(self.pixels / self.style.pixels)
+            parts.append(Adder(self.x_bits + 1, lent * count))
+        for x, w in self._blocks:
+            product = len(x) * len(w) * self.bits
+            parts.append(Multiplier(*self.operands(len(x), len(w)), count, product=product))
+            parts.append(Register(product * count))
+        return parts
+
+    def _soft_parts(self, count: int) -> list[Part]:
+        products = self.pixels * self.lanes * count
+        parts: list[Part] = [SoftProduct(self.x_bits + (not self.x_signed), self.w_bits, products)]
+        for stage in range(self.latency):
+            # What is summed so far, factors and digits that are still to come, and the carries.
+            more = stage + 1 < self.latency
+            bits = self.x_bits + 4 * (stage + 1) if more else self.bits
+            parts.append(Register(bits * products))
+            parts.append(Register(self.lanes * count))
+            if more:
+                digits = self.w_bits - 4 * (stage + 1) + 1
+                parts.append(Register((self.pixels * self.x_bits + self.lanes * digits) * count))
+        return parts
+
+    # Hardware
+
+    def build(self, m, x: Sequence, w: Sequence) -> list[list[Term]]:
+        """Every product [pixel][lane] of factors ``x`` and stored weights ``w``, ``latency`` cycles
+        later."""
+        if self.soft:
+            return self._build_soft(m, x, w)
+        if self.latency > 1:
+            w = [register(m, weight) for weight in w]
+        factors: dict[tuple[range, int], Value] = {}
+        made: list[list[Term]] = [[(C(0), None)] * self.lanes for _ in x]
+        for pixels, lanes in self._blocks:
+            apart = len(lanes) * self.bits
+            if (pixels, apart) not in factors:
+                factors[pixels, apart] = self._pack(m, [x[n] for n in pixels], apart)
+            weights = _side_by_side([w[n] for n in lanes], self.bits).as_signed()
+            product = register(m, (factors[pixels, apart] * weights)[: len(pixels) * apart])
+            for field, (pixel, lane) in enumerate(pairs_of(pixels, lanes)):
+                start = field * self.bits
+                number = product[start : start + self.bits].as_signed()
+                made[pixel][lane] = number, product[start - 1] if start else None
+        return made
+
+    def _pack(self, m, x, apart: int):
+        """One operand of factors that lie ``apart`` bits apart."""
+        if not self.x_signed:
+            return _side_by_side(x, apart)
+        packed = [x[0]]
+        for factor in x[1:]:
+            packed.append(factor - packed[-1][-1])  # the lower one borrows if it is negative
+        operand = _side_by_side(packed, apart).as_signed()
+        return register(m, operand) if self.latency > 1 else operand
+
+    def _build_soft(self, m, x, w):
+        made = [[(None, None)] * self.lanes for _ in x]
+        carries = [~weight[0] if self.weights is Weights.SIGN else weight[1] for weight in w]
+        for stage in range(self.latency):
+            last = stage + 1 == self.latency
+            carries = [register(m, carry) for carry in carries]
+            for pixel, lane in pairs_of(range(self.pixels), range(self.lanes)):
+                total = self._add_digits(x[pixel], w[lane], made[pixel][lane][0], stage)
+                bits = self.bits if last else self.x_bits + 4 * (stage + 1)
+                made[pixel][lane] = register(m, _fit(total, bits)), carries[lane]
+            if not last:
+                x = [register(m, factor) for factor in x]
+                w = [register(m, weight) for weight in w]
+        return made
+
+    def _add_digits(self, x, w, total, stage: int):
+        """``total``, and what the two digits of ``stage`` add to it."""
+        for digit in range(2 * stage, min(2 * stage + 2, self.rows)):
+            row, negative = self._row(x, w, digit)
+            if digit == 0:
+                total = row
+            else:
+                upper = plus(total[2 * digit :].as_signed(), row, negative)
+                total = Cat(total[: 2 * digit], upper).as_signed()
+        return total
+
+    def _row(self, x, w, digit: int):
+        """A digit times ``x``, less one if the digit is negative; and whether it is."""
+        factor = Cat(x, x[-1] if self.x_signed else C(0, 1)).as_signed()
+        if self.weights is Weights.SIGN:
+            return _complement(factor, ~w[0]), ~w[0]
+        if self.weights is Weights.TERNARY:
+            return _complement(Mux(w[0], factor, 0), w[1]), w[1]
+        below = w[2 * digit - 1] if digit else C(0, 1)
+        low, high = w[2 * digit], w[min(2 * digit + 1, self.w_bits - 1)]
+        one, two = low ^ below, (high ^ low) & ~(low ^ below)
+        double = Cat(C(0, 1), factor).as_signed()
+        return _complement(Mux(one, factor, 0) | Mux(two, double, 0), high), high
+
+
+def styles(products: Products, family: str) -> Iterator[Style]:
+    """Styles that are worth considering for ``products`` on ``family``: a DSP block each; packed,
+    where that takes fewer blocks; in LUTs. Where there are no blocks, synthesis multiplies."""
+    if products.w_bits <= 2 or not RULES[family]:
+        yield BLOCK
+        return
+    least = float("inf")
+    for x, w in pairs_of(range(1, products.pixels + 1), range(1, products.lanes + 1)):
+        style = Style(pixels=x, lanes=w)
+        blocks = products.styled(style).blocks(family)
+        if blocks is not None and blocks < least:
+            least, best = blocks, style
+            if style == BLOCK:
+                yield BLOCK
+    if least < float("inf") and best != BLOCK:
+        yield best
+    yield SOFT
+
+
+def packed_bits(weights: np.ndarray, bits: int, style: Style) -> int:
+    """Bits of stored weights that share blocks: one more where the least would have to lend."""
+    return bits + (style.lanes > 1 and int(weights.min()) == -1 << (bits - 1))
+
+
+def _side_by_side(numbers, apart: int):
+    """``numbers`` with ``apart`` bits from one to the next, each extended as its sign asks."""
+    return Cat(*(_fit(number, apart) for number in numbers[:-1]), numbers[-1])
+
+
+def _fit(number, bits: int):
+    """``number`` in ``bits`` bits."""
+    if len(number) > bits:
+        low = number[:bits]
+        return low.as_signed() if number.shape().signed else low
+    fill = number[-1] if number.shape().signed else C(0, 1)
+    wide = Cat(number, fill.replicate(bits - len(number)))
+    return wide.as_signed() if number.shape().signed else wide
+
+
+def _complement(number, when):
+    """``number``, or its complement."""
+    return (number ^ when.replicate(len(number)))[: len(number)].as_signed()
