@@ -18,7 +18,7 @@ Sources: packing two products in a DSP48E2, AMD WP486 (2017); radix-4 recoding, 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import product as pairs_of
 from math import ceil
@@ -81,6 +81,10 @@ class Products:
     pixels: int = 1
     lanes: int = 1
 
+    def styled(self, style: Style) -> "Products":
+        """The same products in another style."""
+        return replace(self, style=style)
+
     @property
     def soft(self) -> bool:
         """Whether they are made in LUTs."""
@@ -122,8 +126,12 @@ class Products:
         ]
 
     def blocks(self, family: str) -> int | None:
-        """DSP blocks that they take on ``family``; None if some are left to LUTs."""
-        found = 0
+        """DSP blocks that they take on ``family``; None if some are left to LUTs, or what is to
+        share a block is too wide for any."""
+        found, (wide, narrow) = 0, sorted(self.operands(), reverse=True)
+        fits = any(wide <= rules.a and narrow <= rules.b for rules in RULES[family])
+        if self.style.products > 1 and not fits:
+            return None
         for x, w in self._blocks:
             product = len(x) * len(w) * self.bits
             used, left = split(family, *self.operands(len(x), len(w)), product)

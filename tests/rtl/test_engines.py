@@ -84,8 +84,7 @@ def cases():
     least = replace(four, weights=np.where(four.weights == 7, -8, four.weights))
     for spec in (ConvSpec((eight,), 2, 2), ConvSpec((four,), 3, 5, 2), ConvSpec((least,), 1, 3, 2)):
         yield replace(spec, style=SOFT)
-        yield replace(spec, style=Style(lanes=2))
-        yield replace(spec, style=Style(pixels=2, lanes=2))
+        yield replace(spec, style=Style(pixels=spec.pixels, lanes=2))
     yield RequantiseSpec((requantise(rng, (3, 4, 5)),), 2)
     yield RequantiseSpec((requantise(rng, (3, 4, 6), zero=9),), 6, 2)
     for limb, wide in ((17, 18), (17, 19), (8, 18), (17, 26)):
