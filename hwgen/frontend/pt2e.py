@@ -73,6 +73,7 @@ class _Adoption:
             if op_of(node) in WEIGHTED:
                 for place in ("weight", "bias"):
                     self._constant(node, place)
+        self.program.graph.eliminate_dead_code()  # what quantised them
         for node in calls(self.program):
             if is_quantize(node):
                 self._activation(node)
@@ -168,10 +169,10 @@ def _hoist_roundings(program: fx.GraphModule) -> None:
         while _is(source, SAME_GRID) and _is_unrounded(source):
             before: fx.Node = source.args[0]  # type: ignore[assignment]
             with program.graph.inserting_before(source):
+                grid = [program.graph.node_copy(one) for one in node.args[1:3]]  # type: ignore
                 rounded = program.graph.node_copy(node)
-                # Its grid is stored further up than any layer.
+                rounded.args = (before, *grid, *node.args[3:])
                 rounded.meta = dict(before.meta)
-                rounded.update_arg(0, before)
                 moved = program.graph.node_copy(source)
                 moved.update_arg(0, rounded)
             node.replace_all_uses_with(moved)
