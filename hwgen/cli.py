@@ -227,12 +227,7 @@ def doctor(as_json):
 
 def _refuse_choices(*names: str) -> None:
     """UserError if the command line gives any of these options: a build has made its choices."""
-    context = click.get_current_context()
-    given = [
-        f"--{name}"
-        for name in names
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    ]
+    given = [f"--{name}" for name in names if _is_given(name)]
     if given:
         reason = f"a build is planned already, so {', '.join(given)} would change nothing"
         raise UserError(Problem(None, reason, "give the model instead of the build"))
@@ -250,8 +245,16 @@ def _arguments(options: dict) -> dict:
             if name == "weights" and isinstance(both, dict):
                 chosen[name].pop("input", None)  # the network's input has no weights
     given = {name: value for name, value in chosen.items() if value is not None}
-    settings = Settings(**given, calibration=options.pop("calibration"))
-    return {**options, "settings": settings}
+    calibration = options.pop("calibration")
+    if not given and not _is_given("calibration"):
+        return options  # a network that is already quantised leaves nothing to choose
+    return {**options, "settings": Settings(**given, calibration=calibration)}
+
+
+def _is_given(name: str) -> bool:
+    """Whether the command line gives this option."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _print_json(tree) -> None:

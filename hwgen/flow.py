@@ -8,14 +8,22 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-import torch
+from torch import fx
 
-from hwgen import models
 from hwgen.board import load_board
-from hwgen.compress import Settings, compare, quantize
+from hwgen.compress import Decisions, Settings, compare, decisions, quantize
 from hwgen.emit import check_target, write_build
 from hwgen.errors import Problem, UserError, together
-from hwgen.frontend import accuracy, load_calibration, quantise_input, read
+from hwgen.frontend import (
+    adopt,
+    is_quantised,
+    load,
+    load_calibration,
+    quantise_input,
+    read,
+)
+from hwgen.frontend.images import frames_of
+from hwgen.frontend.program import ORIGIN
 from hwgen.manifest import read_manifest
 from hwgen.model import Data, Model, ModelLike, find
 from hwgen.network import Network, StoreError, load_network
@@ -34,6 +42,9 @@ Progress = Callable[[str], None]
 #: Frames that a build keeps for its simulations, and the most bytes that they may take.
 FRAMES, FRAME_BYTES = 128, 16 << 20
 
+#: Frames of noise for a network that came without any.
+NOISE = 32
+
 #: How often source and sink are idle in the run that tests values under back-pressure.
 STALL = 0.3
 
@@ -48,34 +59,69 @@ def silent(what: str) -> None:
 
 @dataclass(frozen=True)
 class Integers:
-    """The integer network of a model, how far it is from the float one, and both accuracies.
+    """The integer network of a model, how far it is from the float one, and what both decide.
 
     ``distance`` is the largest difference, in LSB, of any layer from the fake-quantised model, each
-    fed the integer network's own input. Accuracies are in percent, None without a test set.
+    fed the integer network's own input. ``quantised_by`` is None unless the model came quantised;
+    its float network is then the one that its quantiser simulates.
     """
 
     network: Network
     distance: int
-    accuracy: dict[str, float | int | None]
+    decisions: Decisions
+    quantised_by: str | None = None
+
+    @property
+    def report(self) -> dict:
+        """What a report says of it."""
+        return {"largest_lsb": self.distance, "quantised_by": self.quantised_by}
 
 
-def integers(model: Model, settings: Settings, progress: Progress = silent) -> Integers:
-    """Quantise ``model`` and read it as integers; ``accuracy`` on its whole test set."""
-    progress("quantising")
-    program = quantize(model.source, model.calibration, settings)
+def integers(
+    model: Model, settings: Settings | None = None, progress: Progress = silent
+) -> Integers:
+    """Quantise ``model``, unless it is already, and read it as integers.
+
+    Accuracy is measured on its test set, or else on its calibration data if that has labels.
+    """
+    progress("reading the network")
+    floats = load(model.source, None if model.calibration is None else frames_of(model.calibration))
+    if is_quantised(floats.graph):
+        program = floats = _as_it_is(floats, settings)
+    else:
+        progress("quantising")
+        assert model.calibration is not None, "which find has seen to"
+        program = quantize(floats, model.calibration, settings)
     network = read(program)
+    frames = real_inputs(model, network)
     progress("comparing float and integers")
-    differences = compare(program, network, model.calibration[:100])
-    measured: dict[str, float | int | None] = {"float": None, "integer": None, "images": None}
-    if model.test and isinstance(model.source, torch.nn.Module):
-        images, labels = model.test
-        progress(f"accuracy on {len(labels)} images")
-        measured = {
-            "float": models.accuracy(model.source, images, labels),
-            "integer": accuracy(network, images, labels),
-            "images": len(labels),
-        }
-    return Integers(network, max(d.largest for d in differences.values()), measured)
+    differences = compare(program, network, frames[:100])
+    chosen = Decisions()
+    if model.test or model.calibration is not None:
+        images, labels = model.test or (frames, model.labels)
+        progress(f"deciding on {len(images)} images")
+        chosen = decisions(floats, network, images, labels)
+    distance = max(d.largest for d in differences.values())
+    return Integers(network, distance, chosen, program.meta.get(ORIGIN))
+
+
+def _as_it_is(program: fx.GraphModule, settings: Settings | None) -> fx.GraphModule:
+    """A network that came quantised, which leaves nothing to choose."""
+    if settings is not None:
+        reason = "the network is already quantised, so bits and calibration would change nothing"
+        raise UserError(Problem(None, reason, "leave them out, or give the float network"))
+    return adopt(program)
+
+
+def real_inputs(model: Model, network: Network) -> np.ndarray:
+    """Calibration data; a quantised network that came without gets noise over all of its range."""
+    if model.calibration is not None:
+        return np.asarray(model.calibration)
+    kind = network.input.type
+    shape = (NOISE, *kind.shape)
+    noise = np.random.default_rng(0).integers(kind.lo, kind.hi, shape, endpoint=True)
+    real = ((noise - kind.zero_point) * np.asarray(kind.scale)).astype(np.float32)
+    return real if real.ndim == 2 else np.ascontiguousarray(real.transpose(0, 3, 1, 2))
 
 
 def build(
@@ -100,10 +146,10 @@ def build(
     )
     folder = Path(out) if out is not None else Path("build") / found.name
     check_target(folder, force)
-    made = integers(found, settings or Settings(), progress)
+    made = integers(found, settings, progress)
     planned = plan(made.network, target, fps, progress)
     frames = _frames(found, made.network)
-    report = record.fresh(found.name, planned, made.accuracy) | {"largest_lsb": made.distance}
+    report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
     write_build(folder, found.name, made.network, planned, frames, report, force, progress)
     write_page(folder)
     return report
@@ -116,7 +162,7 @@ def _check_rate(fps: float | None) -> None:
 
 def _frames(model: Model, network: Network) -> np.ndarray:
     """Real inputs for simulations: from the test set, or else the calibration data."""
-    images = model.test[0] if model.test else model.calibration
+    images = model.test[0] if model.test else real_inputs(model, network)
     count = min(FRAMES, max(2, FRAME_BYTES // images[0].size))
     return quantise_input(network, images[:count])
 
@@ -260,9 +306,9 @@ def estimate(
     target, found, _ = together(
         lambda: load_board(board), lambda: find(model, calibrate), lambda: _check_rate(fps)
     )
-    made = integers(found, settings or Settings(), progress)
+    made = integers(found, settings, progress)
     planned = plan(made.network, target, fps, progress)
-    report = record.fresh(found.name, planned, made.accuracy)
+    report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
     if synth:
         with tempfile.TemporaryDirectory(prefix="hwgen-") as temporary:
             place = Path(temporary) / "build"

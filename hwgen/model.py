@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import fx
 from torch.export import ExportedProgram
 
 from hwgen import models
 from hwgen.errors import Problem, UserError
-from hwgen.frontend import Source, load_calibration
+from hwgen.frontend import Source, is_quantised, load, load_calibration, load_labels
 
 __all__ = ["Data", "Model", "ModelLike", "find"]
 
@@ -25,14 +26,16 @@ __all__ = ["Data", "Model", "ModelLike", "find"]
 class Model:
     """A float network and the data that comes with it.
 
-    ``calibration`` is float (N, C, H, W) or (N, F). ``test`` is (images, labels), or None when
-    there is no test set, so no accuracy to measure.
+    ``calibration`` is float (N, C, H, W) or (N, F); only a network that is quantised already can
+    do without. ``labels`` are its classes, integers (N,), if known. ``test`` is (images, labels)
+    of a test set, or None.
     """
 
     name: str
     source: Source
-    calibration: np.ndarray
+    calibration: np.ndarray | None
     test: tuple[np.ndarray, np.ndarray] | None = None
+    labels: np.ndarray | None = None
 
 
 #: What stands for a model: MODEL of the command line, or the network itself.
@@ -50,11 +53,9 @@ def find(model: ModelLike, calibrate: Data | None = None) -> Model:
     """
     if isinstance(model, Model):
         return model
-    data = load_calibration(calibrate) if isinstance(calibrate, str | Path) else calibrate
-    if isinstance(data, torch.Tensor):
-        data = data.detach().cpu().numpy()
+    data, labels = _inputs(calibrate)
     if isinstance(model, torch.nn.Module | ExportedProgram):
-        return Model(type(model).__name__, model, _needed(data))
+        return Model(type(model).__name__, *_whole(model, data), labels=labels)
     text = str(model)
     path, _, function = text.rpartition(":")
     if text in models.names():
@@ -64,14 +65,23 @@ def find(model: ModelLike, calibrate: Data | None = None) -> Model:
             reference.module,
             reference.calibration if data is None else data,
             (reference.test_images, reference.test_labels),
+            labels,
         )
     if text.endswith(".pt2"):
         if not Path(text).is_file():
             raise UserError(Problem(None, f"there is no file {text}", "check the path"))
-        return Model(Path(text).stem, Path(text), _needed(data))
+        return Model(Path(text).stem, *_whole(Path(text), data), labels=labels)
     if path.endswith(".py") and function:
-        return _from_function(Path(path), function, data)
+        return _from_function(Path(path), function, data, labels)
     raise UserError(_unknown(text))
+
+
+def _inputs(given: Data | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Calibration data, and its labels if it comes from a file that has them."""
+    if isinstance(given, str | Path):
+        images = load_calibration(given)
+        return images, load_labels(given, len(images))
+    return given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given, None
 
 
 def _unknown(text: str) -> Problem:
@@ -87,17 +97,21 @@ def _unknown(text: str) -> Problem:
     return Problem(None, reason, remedy)
 
 
-def _needed(data: np.ndarray | None) -> np.ndarray:
-    if data is None:
-        raise UserError(
-            Problem(
-                None, "there is no calibration data", "give --calibrate data.npz with real inputs"
-            )
-        )
-    return data
+def _whole(source: Source, data: np.ndarray | None) -> tuple[Source, np.ndarray | None]:
+    """``source`` and its data; without, UserError unless it is quantised and so needs none."""
+    if data is not None:
+        return source, data
+    if isinstance(source, str | Path | ExportedProgram | fx.GraphModule):
+        program = source if isinstance(source, fx.GraphModule) else load(source)
+        if is_quantised(program.graph):
+            return program, None
+    remedy = "give --calibrate data.npz with real inputs"
+    raise UserError(Problem(None, "there is no calibration data", remedy))
 
 
-def _from_function(path: Path, function: str, data: np.ndarray | None) -> Model:
+def _from_function(
+    path: Path, function: str, data: np.ndarray | None, labels: np.ndarray | None
+) -> Model:
     if not path.is_file():
         raise UserError(Problem(None, f"there is no file {path}", "check the path"))
     try:
@@ -123,7 +137,7 @@ def _from_function(path: Path, function: str, data: np.ndarray | None) -> Model:
             reason = f"{path}:{function} returned {_described(own)} as calibration inputs"
             raise UserError(Problem(None, reason, "return a tensor or a NumPy array"))
         data = own.detach().cpu().numpy() if isinstance(own, torch.Tensor) else own
-    return Model(function, network, _needed(data))
+    return Model(function, *_whole(network, data), labels=labels)
 
 
 def _described(value: object) -> str:

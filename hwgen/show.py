@@ -73,11 +73,18 @@ def estimated(report: dict) -> None:
 def _summary(report: dict) -> None:
     throughput, cycles = report["throughput"], report["cycles"]
     out.print(f"[bold]{plain(report['design'])}[/] on {plain(report['board_title'])}")
+    if report.get("quantised_by"):
+        out.print(f"quantised    already, by {report['quantised_by']}: scales and bits are kept")
     accuracy = report["accuracy"]
-    if accuracy["images"]:
+    if accuracy["float"] is not None:
         out.print(
             f"accuracy     {accuracy['integer']:.2f} % as integers, {accuracy['float']:.2f} % in "
             f"float, on {accuracy['images']:,} images"
+        )
+    elif accuracy.get("agreement") is not None:
+        out.print(
+            f"agreement    {accuracy['agreement']:.2f} % of {accuracy['images']:,} images, "
+            "for which integers and floats choose the same"
         )
     out.print(
         f"throughput   {throughput['frames_per_second']:,.0f} frames/s at "

@@ -16,9 +16,10 @@ from hwgen.compress.places import find_places, is_clip
 from hwgen.compress.settings import Settings
 from hwgen.compress.ties import Place, choose_grids
 from hwgen.compress.weights import initial_scales, settle_scales
-from hwgen.errors import refuse
+from hwgen.errors import Problem, UserError, refuse
 from hwgen.frontend.calls import SUMS, WEIGHTED, calls, constant, layer_of, op_of
 from hwgen.frontend.check import problems
+from hwgen.frontend.decomposed import is_quantised
 from hwgen.frontend.images import Images, check_frames, frames_of
 from hwgen.frontend.load import Source, load
 from hwgen.frontend.program import arguments, build, put, tensor_of
@@ -50,6 +51,9 @@ def quantize(
 
 def _quantize(model: Source, frames: torch.Tensor, settings: Settings) -> fx.GraphModule:
     program = load(model, frames)
+    if is_quantised(program.graph):
+        reason = "the network is already quantised"
+        raise UserError(Problem(None, reason, "build it as it is, or give the float network"))
     refuse(
         chain(
             check_frames(program, frames),

@@ -1,7 +1,20 @@
 """Networks from torch (and later QONNX, NIR) to integers, and the up-front support check."""
 
+from hwgen.frontend.decomposed import is_quantised
 from hwgen.frontend.images import accuracy, load_calibration, quantise_input
+from hwgen.frontend.labels import load_labels
 from hwgen.frontend.load import Source, load
+from hwgen.frontend.pt2e import adopt
 from hwgen.frontend.read import read
 
-__all__ = ["Source", "accuracy", "load", "load_calibration", "quantise_input", "read"]
+__all__ = [
+    "Source",
+    "accuracy",
+    "adopt",
+    "is_quantised",
+    "load",
+    "load_calibration",
+    "load_labels",
+    "quantise_input",
+    "read",
+]

@@ -129,7 +129,7 @@ def _verdicts(plan: Plan, report: Mapping) -> list[Verdict]:
             "requantise",
         ),
     ]
-    if accuracy["images"]:
+    if accuracy["float"] is not None:
         found.append(
             Verdict(
                 "Accuracy",

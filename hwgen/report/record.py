@@ -22,6 +22,9 @@ _AREA = dict.fromkeys(("lut", "ff", "dsp", "bram"), WHOLE)
 _MEASURED = {name: (*kinds, NoneType) for name, kinds in _AREA.items()}
 _CYCLES = {"estimated": WHOLE, "simulated": (int, NoneType)}
 
+#: What may be known of the classes that the network chooses.
+DECISIONS = ("float", "integer", "agreement", "images")
+
 #: What every report holds: tables, and the types of their values. More may be there.
 SHAPE = {
     "design": (str,),
@@ -47,7 +50,8 @@ SHAPE = {
 def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> dict:
     """The report of a plan that nothing has been measured of yet.
 
-    ``accuracy`` has ``float`` and ``integer`` in percent and ``images``; null where not measured.
+    ``accuracy`` has ``float``, ``integer`` and ``agreement`` in percent, and ``images``; null where
+    not measured.
     """
     return {
         "design": name,
@@ -55,7 +59,7 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
         "board_title": plan.board.title,
         "bit_exact": None,
         "frames": None,
-        "accuracy": {key: accuracy.get(key) for key in ("float", "integer", "images")},
+        "accuracy": {key: accuracy.get(key) for key in DECISIONS},
         "cycles": {
             "interval": {"estimated": plan.interval, "simulated": None},
             "latency": {"estimated": plan.latency, "simulated": None},

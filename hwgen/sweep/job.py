@@ -123,6 +123,7 @@ class Job:
 
     def _send(self, pool: Executor, point: Point, tasks: list[Task]) -> None:
         try:
+            assert self._model.calibration is not None, "which the support check has seen to"
             quantised = quantize(self._program, self._model.calibration, self.settings(point))
             network = to_bytes(read(quantised))
         except UserError as error:

@@ -12,6 +12,7 @@ from hwgen.compress import Settings
 from hwgen.emit import check_target
 from hwgen.errors import Problem, UserError, refuse, together
 from hwgen.frontend.check import problems
+from hwgen.frontend.decomposed import is_quantised
 from hwgen.frontend.images import check_frames, frames_of
 from hwgen.frontend.load import load
 from hwgen.model import Data, Model, ModelLike, find
@@ -113,8 +114,11 @@ def _check_folder(folder: Path) -> None:
 
 def _program(model: Model) -> fx.GraphModule:
     """The float network, exported once; UserError with everything that is wrong with it."""
-    frames = frames_of(model.calibration)
+    frames = None if model.calibration is None else frames_of(model.calibration)
     program = load(model.source, frames)
+    if is_quantised(program.graph) or frames is None:
+        reason = f"{model.name} is already quantised, so there are no bits to choose"
+        raise UserError(Problem(None, reason, "build it as it is, or give the float network"))
     given = [frames] if model.test is None else [frames, frames_of(model.test[0])]
     found = [problem for some in given for problem in check_frames(program, some)]
     refuse([*found, *problems(program)])

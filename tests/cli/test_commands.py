@@ -3,6 +3,7 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from hwgen import doctor
@@ -36,7 +37,8 @@ def holds_every_key(report: dict) -> None:
 def test_build(run, stranger, snapshot):
     outcome = run("build", "nets.py:small", "--out", "new", "--bits", "4")
     assert (outcome.code, outcome.err) == (0, ""), "progress is for terminals"
-    assert outcome.out.startswith("small on Radiona ULX3S with ECP5-85F\nthroughput ")
+    assert outcome.out.startswith("small on Radiona ULX3S with ECP5-85F\nagreement    ")
+    assert " % of 8 images, for which integers and floats choose the same\n" in outcome.out
     assert outcome.out.endswith("\nfits\n\nwritten to new; next: hwgen sim new\n")
     assert not [path for path in stranger.iterdir() if path.name.startswith(".")]
 
@@ -50,8 +52,24 @@ def test_build_as_json(run, stranger):
     assert report["bit_exact"] is report["frames"] is None
     assert report["cycles"]["interval"]["simulated"] is None
     assert set(report["area"]["synthesized"].values()) == {None}
-    assert set(report["accuracy"].values()) == {None}
+    accuracy = report["accuracy"]
+    assert accuracy["float"] is accuracy["integer"] is None  # there are no labels
+    assert 0 <= accuracy["agreement"] <= 100 and accuracy["images"] == 8
     assert report["throughput"]["clock_source"] == "assumed"
+
+
+def test_labels_that_come_with_the_data(run, stranger):
+    with np.load(stranger / "good.npz") as file:
+        images = file["images"]
+    np.savez(stranger / "labelled.npz", images=images, labels=np.arange(8) % 3)
+    outcome = run("estimate", "nets.py:small", "--calibrate", "labelled.npz")
+    assert " % as integers, " in outcome.out and " % in float, on 8 images\n" in outcome.out
+    np.savez(stranger / "labelled.npz", images=images, labels=np.arange(8))
+    outcome = run("estimate", "nets.py:small", "--calibrate", "labelled.npz")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "error: a label is 7, and the network has 3 outputs; number the classes from 0 to 2\n",
+    )
 
 
 def test_force_replaces_a_build_and_nothing_else(run, stranger):

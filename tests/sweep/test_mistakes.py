@@ -44,7 +44,8 @@ MISTAKES = {
     ),
     "labels": (
         {"test": "short.npz"},
-        "short.npz holds 4 images and labels int64 (3,); give one whole number for each image",
+        "short.npz holds 4 images and labels int64 (3,); give one whole number, 0 or more, for "
+        "each image",
     ),
     "shape": (
         {"test": "wide.npz"},

@@ -1,0 +1,75 @@
+"""What the float network and the integer one decide: the class of each image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import fx
+
+from hwgen.errors import Problem, UserError
+from hwgen.frontend.images import Images, frames_of, quantise_input
+from hwgen.frontend.program import ORIGIN
+from hwgen.network import Network
+
+__all__ = ["Decisions", "decisions"]
+
+BATCH = 250
+
+Percent = float | None
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Percent of ``images`` whose largest output is that of the label, in float and as integers,
+    None without labels; and percent on which both chose the same, whether right or wrong.
+
+    A network with a single output decides nothing: then all is None.
+    """
+
+    float: Percent = None
+    integer: Percent = None
+    agreement: Percent = None
+    images: int | None = None
+
+
+def decisions(
+    program: fx.GraphModule, network: Network, images: Images, labels: np.ndarray | None = None
+) -> Decisions:
+    """Run ``images`` through a float program and the ``network`` made of it.
+
+    Of equal largest outputs the first counts. Raises UserError if a label names no output.
+    """
+    classes = int(np.prod(network.output.type.shape))
+    if classes < 2:
+        return Decisions()
+    if labels is not None and labels.max(initial=0) >= classes:
+        reason = f"a label is {labels.max()}, and the network has {classes} outputs"
+        raise UserError(Problem(None, reason, f"number the classes from 0 to {classes - 1}"))
+    frames = frames_of(images)
+    whole = network.compute(quantise_input(network, frames))
+    if whole.ndim == 4:
+        whole = whole.transpose(0, 3, 1, 2)  # as torch has it, so that equals count the same
+    chosen = whole.reshape(len(frames), -1).argmax(1)
+    floats = np.concatenate([_choices(program, batch) for batch in frames.split(_batch(program))])
+    floats = floats[: len(frames)]
+    agreement = 100 * float((chosen == floats).mean())
+    if labels is None:
+        return Decisions(agreement=agreement, images=len(frames))
+    right = [100 * float((one == labels).mean()) for one in (floats, chosen)]
+    return Decisions(right[0], right[1], agreement, len(frames))
+
+
+def _batch(program: fx.GraphModule) -> int:
+    """How many frames the program takes at once: some were exported for a fixed number."""
+    (entry,) = (node for node in program.graph.nodes if node.op == "placeholder")
+    return (entry.meta.get("shape") or (None,))[0] or BATCH
+
+
+def _choices(program: fx.GraphModule, batch: torch.Tensor) -> np.ndarray:
+    size = _batch(program)
+    if size != BATCH and len(batch) < size:
+        batch = torch.cat([batch, batch[:1].expand(size - len(batch), *batch.shape[1:])])
+    with torch.no_grad():
+        outputs = program(batch.double() if ORIGIN in program.meta else batch)
+    outputs = outputs[0] if isinstance(outputs, tuple | list) else outputs
+    return outputs.reshape(len(batch), -1).argmax(1).numpy()

@@ -1,0 +1,135 @@
+"""What PT2E can make and hwgen cannot build; and grids that are hard to keep within one step."""
+
+import numpy as np
+import pytest
+import torch
+from quantised import Bits, quantised
+from torch import nn
+
+from hwgen.compress import compare, quantize
+from hwgen.errors import UserError
+from hwgen.frontend import adopt, load, read
+
+torch.manual_seed(0)
+IMAGES = torch.rand(20, 2, 6, 6)
+
+
+def refusal(model, quantizer=None) -> str:
+    module = quantised(model.eval(), IMAGES, quantizer or Bits())
+    with pytest.raises(UserError) as error:
+        read(module)
+    return str(error.value)
+
+
+class Branches(nn.Module):
+    """A branch that its Quantizer may leave in float."""
+
+    def __init__(self, last=None):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 4, 1), nn.Conv2d(4, 4, 1)
+        self.last = last or nn.Identity()
+
+    def forward(self, x):
+        x = self.a(x)
+        return self.last(x + self.b(x))
+
+
+class Forgetful(Bits):
+    """Leaves alone what is in its list of names."""
+
+    def _annotate(self, node):
+        if node.name not in ("add", "conv2d_1"):
+            super()._annotate(node)
+
+
+PARTLY = "annotate it in the Quantizer, or its inputs where they are read"
+
+
+def test_what_is_not_quantised():
+    assert refusal(Branches(), Forgetful()) == f"b: its weight is not quantised; {PARTLY}"
+
+
+def test_what_has_no_hardware_is_named_with_the_rest():
+    text = refusal(Branches(nn.Sequential(nn.GELU(), nn.Softmax(1))))
+    assert text == (
+        "last.0: aten.gelu is not supported; use ReLU, ReLU6 or Hardtanh\n"
+        "last.1: aten.softmax is not supported; leave it out: the largest output is the same"
+    )
+
+
+def edited(change) -> str:
+    module = quantised(Branches().eval(), IMAGES, Bits())
+    for node in module.graph.nodes:
+        if "quantized_decomposed" in str(node.target):
+            change(node)
+    module.recompile()
+    with pytest.raises(UserError) as error:
+        read(module)
+    return str(error.value)
+
+
+def test_integers_that_do_not_come_from_floats():
+    def other_grid(node):
+        if "dequantize_per_tensor" in str(node.target):
+            node.args = (node.args[0], 0.5, *node.args[2:])
+
+    assert edited(other_grid).splitlines()[0] == (
+        "input: is dequantised on another grid than it was quantised on; "
+        "use convert_pt2e with use_reference_representation=False"
+    )
+
+
+def test_grids_without_zero_or_of_too_many_bits():
+    def outside(node):
+        if "quantize_per_tensor" in str(node.target):
+            node.args = (*node.args[:2], 300, -(2**17), 2**17 - 1, torch.int32)
+
+    assert "input: its activations have 18 bits; use at most 16" in edited(outside)
+
+    def beyond(node):
+        if "quantize_per_tensor" in str(node.target):
+            node.args = (*node.args[:2], 9, -8, 7, torch.int8)
+
+    assert edited(beyond).splitlines()[0] == (
+        "input: its zero point 9 lies outside of -8 to 7; use a range that holds zero"
+    )
+
+
+def test_scales_that_are_no_numbers():
+    def nothing(node):
+        if "quantize_per_tensor" in str(node.target):
+            node.args = (node.args[0], 0.0, *node.args[2:])
+
+    assert "has a scale that is not a positive number; quantise it again" in edited(nothing)
+
+
+def test_it_is_not_quantised_again():
+    with pytest.raises(UserError) as error:
+        quantize(quantised(Branches().eval(), IMAGES, Bits()), IMAGES)
+    assert str(error.value) == (
+        "the network is already quantised; build it as it is, or give the float network"
+    )
+
+
+def largest(model, quantizer) -> int:
+    module = quantised(model.eval(), IMAGES, quantizer)
+    network, images = read(module), np.concatenate([IMAGES.numpy(), 3 * IMAGES.numpy()])
+    return max(d.largest for d in compare(adopt(load(module)), network, images).values())
+
+
+@pytest.mark.parametrize("tiny", [0.0, 1e-7, 1e-5, 1e-3])
+def test_channels_of_tiny_weights_keep_their_bias(tiny):
+    model = Branches(nn.Sequential(nn.Flatten(), nn.Linear(144, 4)))
+    with torch.no_grad():
+        model.b.weight[1:3] *= tiny
+        model.b.bias[:] = torch.tensor([0.1, 0.9, -0.7, 0.2])
+        model.last[1].weight[2] *= tiny
+    assert largest(model, Bits()) <= 1
+
+
+@pytest.mark.parametrize("weights", [2, 3])
+def test_sums_coarser_than_what_they_are_rounded_to(weights):
+    """Two bits of weights for outputs of twelve: a bias lies between two steps of the sums."""
+    model = Branches()
+    special = {"a": (weights, 12), "b": (weights, 12)}
+    assert largest(model, Bits(8, 4, signed=False, special=special)) <= 1
