@@ -135,7 +135,7 @@ class _Board:
                 masks.append(_mask(put.at, process, depth))
                 room[link] = put.depth
                 if links[link].target is None:
-                    drain[link] = selected(put.at, process.loops)
+                    drain[link] += selected(put.at, process.loops)
             if process.write:
                 ring[p, 0] = rings.index((name, process.write.ring))
                 if process.write.at:
@@ -195,12 +195,14 @@ def _mask(at: At, process: Process, depth: int) -> np.ndarray:
 def _quiet_depth(process: Process) -> int:
     """Smallest ``m`` such that, inside an iteration of the outermost ``m`` loops, only the first
     and the last step do more than count."""
-    if process.write:
+    if process.write and not process.write.at:
         return len(process.loops)
     quiet = process.read.depth if process.read else 0
     if process.decided is not None:
         quiet = max(quiet, process.decided + 1)
     selections = [take.at for take in process.takes] + [put.at for put in process.puts]
+    if process.write:
+        selections.append(process.write.at)
     for at in selections:
         inner = len(process.loops)
         kinds = set()

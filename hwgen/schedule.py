@@ -116,7 +116,10 @@ class Read:
 
 @dataclass(frozen=True)
 class Process:
-    """A nest of loops, outermost first, and what its steps do."""
+    """A nest of loops, outermost first, and what its steps do.
+
+    Several puts may share a port, if no step is one of two of them.
+    """
 
     loops: tuple[int | Trips, ...]
     takes: tuple[Take, ...] = ()

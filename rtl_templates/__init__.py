@@ -28,6 +28,7 @@ from hwgen.rtl_templates.multiply import Style
 from hwgen.rtl_templates.requantise import RequantiseSpec
 from hwgen.rtl_templates.spike_coding import RateSpec, ReadoutSpec
 from hwgen.rtl_templates.spiking import LeakySpec, SpikingSpec
+from hwgen.rtl_templates.winograd import WinogradSpec
 from hwgen.schedule import Schedule
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "SpikingSpec",
     "Style",
     "VerilogTarget",
+    "WinogradSpec",
 ]
 
 
@@ -66,7 +68,7 @@ class Spec(Protocol):
 
 #: The engines that can do each op.
 ENGINES: dict[type[Op], tuple[type, ...]] = {
-    Conv2d: (ConvSpec, ChannelwiseSpec),
+    Conv2d: (ConvSpec, ChannelwiseSpec, WinogradSpec),
     Linear: (ConvSpec,),
     MaxPool2d: (ChannelwiseSpec,),
     SumPool2d: (ChannelwiseSpec,),

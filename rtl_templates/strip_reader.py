@@ -1,0 +1,223 @@
+"""The hardware of ``strips``: row memories, transforms, and the memory of transformed tiles."""
+
+from amaranth import Array, C, Cat, Elaboratable, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import stream
+
+from hwgen.rtl_templates.linear import INPUTS
+from hwgen.rtl_templates.memory import Ram
+from hwgen.rtl_templates.pipeline import delay, register, split
+from hwgen.rtl_templates.ring import Level
+from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
+from hwgen.rtl_templates.strips import Strips
+from hwgen.schedule import Read
+
+__all__ = ["StripReader", "wheel"]
+
+
+class StripReader(Elaboratable):
+    """Takes a map and keeps transformed tiles for the process ``read`` of ``compute``.
+
+    Attributes
+    ----------
+    i : stream In
+        The map.
+    ready : Signal(1), out
+        The tiles that the current step of ``compute`` reads are there.
+    address : Signal, in
+        Slot of the memory of tiles; it may be read ``strips.latency`` cycles after the step.
+    data : Signal, out
+        One cycle later: for each tile, each tap, each lane a number; the first of each lowest.
+    """
+
+    def __init__(self, strips: Strips, compute: Sequencer, read: Read):
+        self.strips, self.compute, self.read = strips, compute, read
+        self.i = stream.Signature(strips.source.width).flip().create(path=("i",))
+        self.ready = Signal()
+        self.address = Signal(range(2 * strips.folds))
+        self.data = Signal(strips.word)
+
+    def elaborate(self, platform):
+        m = Module()
+        strips = self.strips
+        process = strips.transform_process()
+        m.submodules.transform = transform = Sequencer(process)
+        m.submodules.lines = lines = Level(strips.lines, process.read, transform)
+        m.submodules.level = level = Level(2 * strips.folds, self.read, self.compute)
+        made = transform.selects(process.write.at)
+        m.d.comb += [
+            transform.step.eq(lines.ready & (level.room | ~made)),
+            level.write.eq(transform.step & made),
+            self.ready.eq(level.ready),
+        ]
+        rows = self._rows(m, transform, lines)
+
+        # Cycles after the step: memories 1, rows in order 2, vertical transform 3, horizontal 4.
+        width = strips.source.width // strips.pixels
+        bits, sign = strips.source.type.bits, strips.source.type.signed
+        lanes = [split(register(m, row, "row")[:width], strips.lanes, bits, sign) for row in rows]
+        shift = delay(m, transform.step, 2, "step")
+        window = self._window(m, lanes, shift)
+        taps = self._horizontal(m, window)
+
+        m.submodules.tiles = tiles = Ram(2 * strips.folds, strips.word)
+        column = delay(m, transform.index[3], strips.latency, "column", reset_less=True)
+        words = []
+        for tile in range(strips.tiles - 1):
+            kept = Signal(len(taps), reset_less=True, name=f"tile{tile}")
+            with m.If(column == strips.t - 1 + tile * strips.m):
+                m.d.sync += kept.eq(taps)
+            words.append(kept)
+        write = delay(m, transform.step & made, strips.latency, "made")
+        m.d.comb += [
+            tiles.write.eq(write),
+            tiles.write_address.eq(wheel(m, write, 2 * strips.folds, "slot")),
+            tiles.write_data.eq(Cat(*words, taps)),
+            tiles.address.eq(self.address),
+            self.data.eq(tiles.data),
+        ]
+        return m
+
+    def _rows(self, m, transform, lines):
+        """One cycle after a step: its column, a signal for each row of the tile."""
+        strips = self.strips
+        width = strips.source.width // strips.pixels
+        process = strips.fill_process()
+        m.submodules.fill = fill = Sequencer(process)
+        inside = fill.selects(process.takes[0].at)
+        m.d.comb += [
+            fill.step.eq(lines.room & (self.i.valid | ~inside)),
+            self.i.ready.eq(lines.room & inside),
+            lines.write.eq(fill.step),
+        ]
+        written = Mux(inside, self.i.payload, self._padding(fill.index[2]))
+        row_ends = fill.step & (fill.moves[0] | fill.moves[-1])
+        row = wheel(m, row_ends, strips.rows, "fill_row")
+        place = Signal(range(strips.row), name="fill_place")
+        with m.If(fill.step):
+            m.d.sync += place.eq(Mux(row_ends, 0, place + 1))
+
+        loops, beats = transform.loops, strips.new_columns // strips.pixels
+        moves = deltas(loops, (0, beats * strips.folds, 1, 0), 0)
+        bits = max(1, (strips.row - 1).bit_length())
+        m.submodules.pointer = pointer = Pointer(transform, moves, bits)
+        places = [divmod(strips.offset + n, strips.pixels) for n in range(strips.columns)]
+        column = transform.index[3]
+        further = Array(C(beat * strips.folds, bits) for beat, _ in places)[column]
+        address = Signal(bits)
+        m.d.comb += address.eq(pointer.value + further)
+
+        choice = Array(C(pixel, range(max(2, strips.pixels))) for _, pixel in places)
+        pixel = delay(m, choice[column], 1, "pixel", reset_less=True)
+        found = []
+        for r in range(strips.rows):
+            banks = []
+            for b in range(strips.pixels):
+                m.submodules[f"row{r}_{b}"] = ram = Ram(strips.row, width)
+                m.d.comb += [
+                    ram.write.eq(fill.step & (row == r)),
+                    ram.write_address.eq(place),
+                    ram.write_data.eq(written[b * width : (b + 1) * width]),
+                    ram.address.eq(address),
+                ]
+                banks.append(ram.data)
+            chosen = Signal(width, name=f"line{r}")
+            m.d.comb += chosen.eq(Array(banks)[pixel] if len(banks) > 1 else banks[0])
+            found.append(chosen)
+        return self._in_order(m, transform, found)
+
+    def _in_order(self, m, transform, found):
+        """Rows from the first of the tile on; it lies in an even place of the ring."""
+        strips = self.strips
+        half = strips.rows // 2
+        first = Signal(range(half), name="first_row")
+        for move, by in ((transform.moves[0], strips.m), (transform.moves[-1], strips.t)):
+            further = first + by // 2
+            with m.If(transform.step & move):
+                m.d.sync += first.eq(Mux(further >= half, further - half, further))
+        first = delay(m, first, 1, "first", reset_less=True)
+        ordered = []
+        for i in range(strips.t):
+            row = Signal(len(found[0]), name=f"ordered{i}")
+            choice = Array(found[(2 * n + i) % strips.rows] for n in range(half))
+            m.d.comb += row.eq(choice[first])
+            ordered.append(row)
+        return ordered
+
+    def _padding(self, fold):
+        """A beat of padding; spare lanes of the last fold hold zeros, as they do on the map."""
+        source = self.strips.source
+        last = source.folds - 1
+        used = source.type.channels - last * source.lanes
+        zero_point = source.type.zero_point
+        fill = C(zero_point, source.type.bits)
+        lanes = [
+            fill if lane < used or not zero_point else Mux(fold == last, 0, fill)
+            for lane in range(source.lanes)
+        ]
+        return Cat(lanes * source.pixels)
+
+    def _window(self, m, lanes, shift):
+        """``[column][row][lane]``: the last columns, each transformed vertically."""
+        strips = self.strips
+        t = strips.t
+        shapes = [_shape(shape) for shape in strips.column_shapes]
+        window = [
+            [
+                [
+                    Signal(shapes[i], reset_less=True, name=f"column{j}_{i}_{lane}")
+                    for lane in range(strips.lanes)
+                ]
+                for i in range(t)
+            ]
+            for j in range(t)
+        ]
+        with m.If(shift):
+            for lane in range(strips.lanes):
+                fresh = INPUTS[strips.m].build([lanes[i][lane] for i in range(t)])
+                for i in range(t):
+                    m.d.sync += window[t - 1][i][lane].eq(fresh[i])
+                    m.d.sync += [
+                        window[j][i][lane].eq(window[j + 1][i][lane]) for j in range(t - 1)
+                    ]
+        return window
+
+    def _horizontal(self, m, window):
+        """All taps of the window's tile, lanes innermost, two or one cycles later."""
+        strips, domain = self.strips, self.strips.domain
+        t, taps = strips.t, []
+        for i in range(t):
+            made = [
+                INPUTS[strips.m].build([window[j][i][lane] for j in range(t)])
+                for lane in range(strips.lanes)
+            ]
+            for j in range(t):
+                for lane in range(strips.lanes):
+                    raw = Signal(_shape(strips.raw_shapes[i][j]), reset_less=True, name="raw")
+                    m.d.sync += raw.eq(made[lane][j])
+                    taps.append(self._rounded(m, raw, domain, i, j))
+        return Cat(taps)
+
+    def _rounded(self, m, raw, domain, i, j):
+        """A tap as it meets the weights."""
+        if self.strips.latency == 4:
+            return raw
+        lo, hi = map(int, domain.limits[i, j])
+        shift = int(domain.shifts[i, j])
+        half = 1 << (shift - 1) if shift else 0
+        value = (raw + (half - int(domain.offsets[i, j]))) >> shift
+        result = Signal(_shape(self.strips.shapes[i][j]), reset_less=True, name="rounded")
+        m.d.sync += result.eq(Mux(value > hi, hi, Mux(value < lo, lo, value)))
+        return result
+
+
+def _shape(shape):
+    bits, is_signed = shape
+    return signed(bits) if is_signed else unsigned(bits)
+
+
+def wheel(m, step, count: int, name: str):
+    """A counter modulo ``count`` that ``step`` moves on."""
+    value = Signal(range(max(2, count)), name=name)
+    with m.If(step):
+        m.d.sync += value.eq(Mux(value == count - 1, 0, value + 1))
+    return value
