@@ -107,7 +107,7 @@ class WinogradSpec:
         return self.taps * self.tiles * self.in_lanes * self.out_lanes
 
     @property
-    def products(self) -> int:
+    def multiplications(self) -> int:
         """Products a frame; edge tiles count whole."""
         down, across = self.domain.counts
         return self.taps * down * across * len(self.op.weights) * self.op.input.channels

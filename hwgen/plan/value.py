@@ -77,9 +77,11 @@ class Plan:
 
     @property
     def utilisation(self) -> float:
-        """Useful multiply-adds over what the multipliers built for them could do, 0 to 1."""
-        built = self.multipliers("mac")
-        return self.multiply_adds / (built * self.interval) if built else 0.0
+        """Products that the engines' algorithms ask for over what the multipliers built for them
+        could do, 0 to 1. Winograd's algorithm asks for fewer than there are multiply-adds."""
+        able = self.multipliers("mac") * self.interval
+        asked = sum(_multiplications(stage.spec) for stage in self.stages)
+        return asked / able if able else 0.0
 
     @property
     def ends(self) -> tuple[Beats, Beats]:
@@ -121,6 +123,13 @@ def _role(spec: Spec) -> str | None:
     if not hasattr(spec, "multipliers"):
         return None
     return "mac" if hasattr(spec.ops[0], "macs") else "requantise"  # type: ignore[attr-defined]
+
+
+def _multiplications(spec: Spec) -> int:
+    """Products a frame of real numbers, spare lanes left out."""
+    if _role(spec) != "mac":
+        return 0
+    return getattr(spec, "multiplications", None) or spec.ops[0].macs  # type: ignore[attr-defined]
 
 
 def _stage_tree(stage: Stage) -> dict:
