@@ -6,14 +6,15 @@ overlap by two columns, which are read anew. A column a cycle goes through the v
 into a window of registers; when the window holds a tile, the horizontal transform takes it whole.
 """
 
+from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from hwgen.beats import Beats
 from hwgen.network.types import bits_for
-from hwgen.network.winograd import Domain
+from hwgen.network.winograd import TILES, Domain
 from hwgen.primitives import Adder, Compare, Memory, Mux, Part, Register
 from hwgen.rtl_templates.linear import INPUTS
 from hwgen.rtl_templates.ring import Level
@@ -21,6 +22,11 @@ from hwgen.rtl_templates.sequencer import Pointer, Sequencer
 from hwgen.schedule import Process, Read, Take, Write
 
 __all__ = ["Strips"]
+
+#: Bits, and whether there is a sign.
+Shape = tuple[int, bool]
+
+UNIT = np.ones(1, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,21 +141,18 @@ class Strips:
         loops = (self.strips, self.groups, self.folds, self.columns)
         return Process(loops, write=Write("tiles", {3: (self.columns - 1,)}), read=read)
 
-    @cached_property
-    def column_shapes(self) -> list[tuple[int, bool]]:
+    @property
+    def column_shapes(self) -> tuple[Shape, ...]:
         """Bits and sign of what the vertical transform makes for each row."""
-        rows = np.array(self.domain.tile.inputs)
-        unit = np.ones(1, np.int64)
-        return [_form(self.domain, row, unit) for row in rows]
+        return _shapes(self.m, self.domain.input.lo, self.domain.input.hi)[0]
 
-    @cached_property
-    def raw_shapes(self) -> list[list[tuple[int, bool]]]:
+    @property
+    def raw_shapes(self) -> tuple[tuple[Shape, ...], ...]:
         """Bits and sign of each tap of the transform, before any rounding."""
-        rows = np.array(self.domain.tile.inputs)
-        return [[_form(self.domain, down, across) for across in rows] for down in rows]
+        return _shapes(self.m, self.domain.input.lo, self.domain.input.hi)[1]
 
     @cached_property
-    def shapes(self) -> list[list[tuple[int, bool]]]:
+    def shapes(self) -> list[list[Shape]]:
         """Bits and sign of each tap, as it meets the weights."""
         t = self.t
         return [[bits_for(*map(int, self.domain.limits[i, j])) for j in range(t)] for i in range(t)]
@@ -183,12 +186,9 @@ class Strips:
         ]
         if any(self.domain.padding):
             parts.append(Mux(self.source.width))
-        programme, unit = INPUTS[m], np.ones(1, np.int64)
-        parts += [Adder(_form(self.domain, form, unit)[0], lanes) for form in programme.forms()]
+        ends = self.domain.input.lo, self.domain.input.hi
+        parts += [Adder(bits, count * lanes) for bits, count in _adders(m, *ends)]
         parts.append(Register(sum(bits for bits, _ in self.column_shapes) * t * lanes))
-        for down in np.array(self.domain.tile.inputs):
-            forms = programme.forms()
-            parts += [Adder(_form(self.domain, down, form)[0], lanes) for form in forms]
         raw = sum(bits for row in self.raw_shapes for bits, _ in row) * lanes
         parts.append(Register(raw + (self.tiles - 1) * self.word // self.tiles))
         if self.latency > 4:
@@ -203,9 +203,25 @@ class Strips:
         return parts
 
 
-def _form(domain: Domain, down: np.ndarray, across: np.ndarray) -> tuple[int, bool]:
-    """Bits and sign of a sum of the input with factors ``down x across``."""
+@lru_cache
+def _shapes(m: int, lo: int, hi: int) -> tuple[tuple[Shape, ...], tuple[tuple[Shape, ...], ...]]:
+    """What the vertical transform makes of numbers in ``[lo, hi]``, and then the horizontal one."""
+    rows = np.array(TILES[m].inputs)
+    columns = tuple(_form(row, UNIT, lo, hi) for row in rows)
+    return columns, tuple(tuple(_form(down, across, lo, hi) for across in rows) for down in rows)
+
+
+@lru_cache
+def _adders(m: int, lo: int, hi: int) -> tuple[tuple[int, int], ...]:
+    """Bits and number of the adders of both transforms, one lane."""
+    forms = INPUTS[m].forms()
+    bits = [_form(form, UNIT, lo, hi)[0] for form in forms]
+    bits += [_form(down, form, lo, hi)[0] for down in np.array(TILES[m].inputs) for form in forms]
+    return tuple(Counter(bits).items())
+
+
+def _form(down: np.ndarray, across: np.ndarray, lo: int, hi: int) -> Shape:
+    """Bits and sign of a sum of numbers in ``[lo, hi]`` with the factors ``down x across``."""
     factors = np.outer(down, across)
     up, below = int(np.maximum(factors, 0).sum()), int(np.minimum(factors, 0).sum())
-    lo, hi = domain.input.lo, domain.input.hi
     return bits_for(up * lo + below * hi, up * hi + below * lo)

@@ -13,9 +13,10 @@ All processes decide at once; the data of each follow behind, by as many cycles 
 before it take. So a ring's reader never overtakes its writer, and no pipeline has an enable.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import gcd
 
 import numpy as np
@@ -26,7 +27,7 @@ from hwgen.network.winograd import TILES, Domain, lossless, obstacle, signed_bit
 from hwgen.primitives import Adder, Memory, Mux, Part, Register
 from hwgen.rtl_templates.adders import levels, tree_parts
 from hwgen.rtl_templates.linear import Programme, exact_results
-from hwgen.rtl_templates.multiply import BLOCK, SOFT, Products, Style, packed_bits, styles
+from hwgen.rtl_templates.multiply import BLOCK, SOFT, Products, Style, Weights, packed_bits, styles
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.sequencer import Pointer, Sequencer
@@ -41,6 +42,9 @@ TIES = 3
 
 #: Tiles side by side that the planner is offered.
 MOST_TILES = 4
+
+#: Most factors, and most weights, that share a block on any family.
+PACKED = 4
 
 
 @dataclass(frozen=True)
@@ -221,11 +225,17 @@ class WinogradSpec:
     def tap_products(self) -> dict[tuple[int, int], Products]:
         """Products of one input lane, by tap: every tile with every output lane."""
         found = {}
-        for (i, j), bits in np.ndenumerate(self.domain.weight_bits):
+        for (i, j), least in np.ndenumerate(self.domain.weight_bits):
+            weights, bits = self.domain.weights[i, j], max(2, int(least))
+            few = bits == 2 and weights.min() >= -1
             plain = Products(
-                *self.strips.shapes[i][j], int(bits), pixels=self.tiles, lanes=self.out_lanes
+                *self.strips.shapes[i][j],
+                bits,
+                Weights.TERNARY if few else Weights.INTEGER,
+                pixels=self.tiles,
+                lanes=self.out_lanes,
             )
-            wide = packed_bits(self.domain.weights[i, j], int(bits), self.style)
+            wide = bits if few else packed_bits(weights, bits, self.style)
             found[i, j] = replace(plain, w_bits=wide, style=self.style)
             if self.style.products > 1 and not self._fits(found[i, j]):
                 found[i, j] = plain
@@ -260,7 +270,8 @@ class WinogradSpec:
 
     def blocks(self, family: str) -> int:
         """DSP blocks of all products."""
-        each = (products.blocks(family) or 0 for products in self.tap_products.values())
+        counts = Counter(self.tap_products.values())
+        each = ((products.blocks(family) or 0) * n for products, n in counts.items())
         return sum(each) * self.in_lanes
 
     def primitives(self) -> list[Part]:
@@ -292,20 +303,23 @@ class WinogradSpec:
         if self.domain.first.any() and self.out_folds > 1:
             wide = self.out_lanes * self.first_bits
             parts += [Memory(self.out_folds, wide, "rom"), Register(wide)]
-        for (i, j), products in self.tap_products.items():
-            wide, carries = int(self.sum_bits[i, j]), products.carries
+        alike = Counter(
+            (products, int(self.sum_bits[tap])) for tap, products in self.tap_products.items()
+        )
+        for (products, wide), taps in alike.items():
+            carried = products.carries * taps
             waits = self.product_latency - products.latency
             operands = products.x_bits * self.tiles + products.w_bits * self.out_lanes
             shared = self.tiles if products.soft else 1
             parts += [
-                Register(waits * operands * lanes),
-                *products.primitives(lanes),
-                *tree_parts(products.bits, lanes, lanes, carries, shared),
-                *tree_parts(products.bits, lanes, 0, outs - carries),
-                Adder(wide + 1, carries),
-                Adder(wide, outs - carries),
-                Mux(wide, 2, outs),
-                Register(wide * outs),
+                Register(waits * operands * lanes * taps),
+                *products.primitives(lanes * taps),
+                *tree_parts(products.bits, lanes, lanes, carried, shared),
+                *tree_parts(products.bits, lanes, 0, outs * taps - carried),
+                Adder(wide + 1, carried),
+                Adder(wide, outs * taps - carried),
+                Mux(wide, 2, outs * taps),
+                Register(wide * outs * taps),
             ]
         steps, t = len(self.results.steps), self.tile + 2
         parts += [
@@ -377,10 +391,14 @@ def _balanced(op, tile: int, ins: int, outs: int, tiles: int, steps: int) -> Win
 
 def _styled(spec: WinogradSpec, family: str) -> Iterator[WinogradSpec]:
     """``spec`` with a DSP block for each product; packed, where that takes fewer; in LUTs."""
+    few = {
+        replace(products, pixels=min(PACKED, spec.tiles), lanes=min(PACKED, spec.out_lanes))
+        for products in spec.tap_products.values()
+    }
     ways = {
         style: replace(spec, style=style, family=family if style.products > 1 else "")
-        for products in spec.tap_products.values()
-        for style in styles(products, family)
+        for products in few
+        for style in _styles(products, family)
     }
     blocks = {style: one.blocks(family) for style, one in ways.items() if style != SOFT}
     if blocks:
@@ -390,6 +408,11 @@ def _styled(spec: WinogradSpec, family: str) -> Iterator[WinogradSpec]:
             yield ways[best]
     if SOFT in ways:
         yield ways[SOFT]
+
+
+@lru_cache(maxsize=4096)
+def _styles(products: Products, family: str) -> tuple[Style, ...]:
+    return tuple(styles(products, family))
 
 
 def _parts(outer: int, inner: int, count: int, trip: int, left: int) -> list[dict]:
