@@ -80,7 +80,7 @@ def _inputs(given: Data | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Calibration data, and its labels if it comes from a file that has them."""
     if isinstance(given, str | Path):
         images = load_calibration(given)
-        return images, load_labels(given, len(images))
+        return images, load_labels(given, len(images) if images.ndim else 0)
     return given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given, None
 
 

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import fx
 
 from hwgen.compress.bias import channel_means, correct_bias
-from hwgen.compress.observers import Grid, observe
+from hwgen.compress.observers import Grid, Observed, observe
 from hwgen.compress.passes import PASSES, set_bias
 from hwgen.compress.places import find_places, is_clip
 from hwgen.compress.settings import Settings
@@ -72,23 +73,37 @@ def _quantize(model: Source, frames: torch.Tensor, settings: Settings) -> fx.Gra
 
     places = find_places(program, settings, {n: float(s.max()) for n, s in scales.items()})
     # Ranges are those that the layer has with its weights already rounded.
-    grids = choose_grids(places, observe(program, frames, [place.exit for place in places]))
+    seen = observe(program, frames, [place.exit for place in places])
+    refuse(_overflows(places, seen))
+    grids = choose_grids(places, seen)
     for place in places:
         if place.maker in scales:
             # Of several grids of the same sums, the finest: the others are multiples of it.
             to = min((grids[p] for p in places if p.maker is place.maker), key=lambda g: g.scale)
             layer_scales, bits = scales.pop(place.maker), settings.weight_bits(place.layer)
             _settle(program, place.maker, bits, layer_scales, grids[place.sources[0]], to)
+    stored = {name for name, _ in (*program.named_parameters(), *program.named_buffers())}
     times: Counter[str] = Counter()
     for place in places:
         times[place.layer] += 1  # pools may be called again, and sums leave by several activations
-        name = f"{place.layer}.activation{'' if times[place.layer] == 1 else times[place.layer]}"
+        dot = "_" if place.layer in stored else "."  # the name of weights that belong to no layer
+        number = "" if times[place.layer] == 1 else times[place.layer]
+        name = f"{place.layer}{dot}activation{number}"
         _quantise_activation(program, place.exit, name, grids[place])
     program = build(
         {**dict(program.named_parameters()), **dict(program.named_buffers())}, program.graph
     )
     program.meta["hwgen_notes"] = _notes(settings, weighted, places, len(frames))
     return program
+
+
+def _overflows(places: Sequence[Place], seen: Mapping[fx.Node, Observed]) -> Iterator[Problem]:
+    """The first layer whose results are no numbers: those after it cannot be judged."""
+    for place in places:
+        if not np.isfinite([seen[place.exit].lo, seen[place.exit].hi]).all():
+            reason = "its results are NaN or infinite for some of the inputs"
+            yield Problem(place.layer, reason, "scale the inputs or the weights down")
+            return
 
 
 def _names(program: fx.GraphModule, kinds: set[str]) -> list[str]:

@@ -68,7 +68,7 @@ def _program(path: Path, archive: zipfile.ZipFile) -> fx.GraphModule:
     def content(member: str) -> bytes:
         return archive.read(members[member])
 
-    if content("byteorder") != b"little":
+    if content("byteorder") == b"big":
         raise UserError(Problem(None, f"{path} is big-endian", "save it on another machine"))
     tree = json.loads(content(models[0]))
     tensors = {}

@@ -68,4 +68,4 @@ def layer_of(node: fx.Node) -> str:
             target = str(weight.target)
             return target.rpartition(".")[0] or target
     path, is_layer = node.meta.get("path", ("", False))
-    return path if is_layer else f"{path}.{node.name}" if path else node.name
+    return path if is_layer and path else f"{path}.{node.name}" if path else node.name

@@ -54,7 +54,9 @@ def _edges(program: fx.GraphModule) -> Iterator[Problem]:
             yield Problem(name, f"is {kind}", "use float32")
     (outputs,) = (node for node in program.graph.nodes if node.op == "output")
     leaving = outputs.all_input_nodes
-    if len(leaving) != 1:
+    if not leaving:
+        yield Problem(None, "the network returns no tensor", "it must return one")
+    elif len(leaving) != 1:
         names = ", ".join(layer_of(n) if n.op == "call_function" else n.name for n in leaving)
         reason = f"the network has {len(leaving)} outputs ({names})"
         yield Problem(None, reason, "it must return one tensor")
@@ -92,6 +94,7 @@ def _weights(program: fx.GraphModule, node: fx.Node, layer: str) -> Iterator[Pro
             yield Problem(layer, f"its {place} is {tensor.dtype}", "call model.float()")
         if tensor.device.type != "cpu":
             yield Problem(layer, f"its {place} is on {tensor.device}", "call model.cpu()")
+            continue
         wrong = int((~torch.isfinite(tensor)).sum())
         if wrong:
             yield Problem(

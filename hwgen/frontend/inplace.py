@@ -1,5 +1,7 @@
 """In-place calls, such as ``relu_`` and ``+=``, as the plain ones that do the same."""
 
+import operator
+
 import torch
 from torch import fx
 
@@ -21,6 +23,10 @@ def functional(graph: fx.Graph) -> None:
     for node in list(graph.nodes):
         plain = _plain(node)
         if plain is None:
+            if isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable:
+                problems.append(
+                    Problem(layer_of(node), "writes into a tensor", "use the form that returns one")
+                )
             continue
         source: fx.Node = node.args[0]
         order = {other: place for place, other in enumerate(graph.nodes)}
@@ -33,7 +39,7 @@ def functional(graph: fx.Graph) -> None:
                 problems.append(
                     Problem(
                         layer_of(node),
-                        f"changes in place what {reader} reads in another shape",
+                        f"changes in place what {reader} reads in another shape or part",
                         "use the form that is not in place",
                     )
                 )
@@ -69,14 +75,24 @@ def _plain(node: fx.Node) -> torch._ops.OpOverload | None:
 
 def _memory(node: fx.Node) -> fx.Node:
     """The node that owns the memory that ``node`` may only show in another shape."""
-    while node.op == "call_function" and op_of(node) in VIEWS:
+    while node.op == "call_function" and (op_of(node) in VIEWS or _is_view(node)):
         node = node.args[0]  # type: ignore[assignment]
     return node
 
 
+def _is_view(node: fx.Node) -> bool:
+    """Whether a call shows a part of its first argument, as slices do."""
+    target = node.target
+    if not isinstance(target, torch._ops.OpOverload):
+        return target is operator.getitem
+    return not target._schema.is_mutable and any(
+        result.alias_info is not None for result in target._schema.returns
+    )
+
+
 def _after(view: fx.Node, change: fx.Node, order: dict[fx.Node, int]) -> bool:
     """Whether ``view`` was made of what ``change`` writes to, and so will be made of its result."""
-    while view.op == "call_function" and op_of(view) in VIEWS:
+    while view.op == "call_function" and (op_of(view) in VIEWS or _is_view(view)):
         if view.args[0] is change.args[0]:
             return order[view] > order[change]
         view = view.args[0]  # type: ignore[assignment]

@@ -21,7 +21,8 @@ def load_labels(path: Path | str, images: int) -> np.ndarray | None:
     except (OSError, ValueError, KeyError, AttributeError, TypeError, EOFError, BadZipFile):
         return None
     is_whole = labels.dtype.kind in "iu"
-    if labels.shape != (images,) or not is_whole or (labels.size and labels.min() < 0):
+    in_range = is_whole and 0 <= labels.min(initial=0) <= labels.max(initial=0) < 1 << 31
+    if labels.shape != (images,) or not in_range:
         reason = f"{path} holds {images} images and labels {labels.dtype} {labels.shape}"
         remedy = "give one whole number, 0 or more, for each image"
         raise UserError(Problem(None, reason, remedy))

@@ -1,8 +1,6 @@
 """Where networks come from: a module, an exported program, or a ``.pt2`` file."""
 
 import copy
-import logging
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import hwgen.nn.quantize  # noqa: F401  registers the ops that programs may hold
 from hwgen.errors import Problem, UserError
 from hwgen.frontend.archive import read_archive
 from hwgen.frontend.decomposed import is_dequantize, is_quantised, is_quantize
+from hwgen.frontend.export import export
 from hwgen.frontend.inplace import functional
 from hwgen.frontend.program import build, is_layer, is_program, training_mode
 
@@ -39,40 +38,7 @@ def load(source: Source, frames: torch.Tensor | None = None) -> fx.GraphModule:
         return _converted(source)
     if frames is None:
         raise UserError(Problem(None, "a module is exported with example frames", "give some"))
-    return _flat(_export(source, frames))
-
-
-def _export(module: nn.Module, frames: torch.Tensor) -> ExportedProgram:
-    # Its log tells of failures inside torch; the user is told of them below, in one line.
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        with warnings.catch_warnings():
-            # Even kernels under "same" padding are slow in torch, not wrong.
-            warnings.filterwarnings("ignore", "Using padding='same' with even kernel")
-            # Two frames: torch.export takes a size of one for a fixed one.
-            return torch.export.export(
-                module,
-                (torch.cat([frames[:1], frames[-1:]]),),
-                dynamic_shapes=({0: torch.export.Dim.AUTO},),
-            )
-    except Exception as error:
-        # Whatever a model's own forward raises ends here, so no narrower class will do.
-        first = (str(error).strip() or "no message").splitlines()[0]
-        raise UserError(
-            Problem(
-                None,
-                f"the model cannot be exported with frames of shape {tuple(frames.shape[1:])}: "
-                f"{type(error).__name__}: {first}",
-                "it must take such frames, and be free of control flow that depends on data",
-            )
-        ) from error
-    finally:
-        logging.disable(disabled)
-        for part, training in modes:
-            part.training = training
+    return _flat(export(source, frames))
 
 
 def _flat(exported: ExportedProgram) -> fx.GraphModule:

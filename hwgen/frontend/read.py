@@ -295,7 +295,11 @@ class _Reader:
     def _sum_of_two(self, call: fx.Node) -> _Value:
         first, second = self._settled(call), self._settled(call, 1)
         kinds = first.node.type, second.node.type
-        if kinds[0].shape != kinds[1].shape or first.flat != second.flat:
+        is_vector = [len(kind.shape) == 1 for kind in kinds]
+        same = first.flat == second.flat or (is_vector[0] or first.flat) == (
+            is_vector[1] or second.flat
+        )
+        if kinds[0].map_shape != kinds[1].map_shape or not same:
             raise UserError(
                 Problem(
                     layer_of(call),

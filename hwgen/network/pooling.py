@@ -118,7 +118,8 @@ class SumPool2d:
 @value
 class Add:
     """``(a - zero_a) * factor_a + (b - zero_b) * factor_b``, exact: two tensors whose scales have
-    the ratio of the factors. A factor that is a power of two is a shift."""
+    the ratio of the factors. A factor that is a power of two is a shift. A vector is a map of one
+    pixel; the result has the shape of ``a``."""
 
     kind: ClassVar[str] = "add"
     a: TensorType
@@ -126,7 +127,7 @@ class Add:
     factors: tuple[int, int] = (1, 1)
 
     def __post_init__(self):
-        if self.a.shape != self.b.shape:
+        if self.a.map_shape != self.b.map_shape:
             raise ValueError(f"cannot add {self.b.shape} to {self.a.shape}")
         if min(self.factors) < 1 or max(self.factors) > 1 << 24:
             raise ValueError(f"factors must be 1 to 2^24, not {self.factors}")
@@ -146,6 +147,6 @@ class Add:
 
     def compute(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return sum(  # type: ignore[return-value]
-            (x.astype(np.int64) - kind.zero_point) * factor
+            (x.astype(np.int64).reshape(len(x), *self.a.shape) - kind.zero_point) * factor
             for x, kind, factor in zip((a, b), self.inputs, self.factors, strict=True)
         )

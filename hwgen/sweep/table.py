@@ -15,7 +15,7 @@ __all__ = ["COLUMNS", "Sweep", "row", "with_fronts", "write_files"]
 
 RESOURCES = ("lut", "ff", "dsp", "bram")
 
-#: Columns of ``sweep.csv``; null, or empty, where there is nothing to say.
+#: Columns of ``sweep.csv`` and ``sweep.parquet``; null, or empty, where there is nothing to say.
 COLUMNS = (
     "board",
     "weights",
@@ -37,6 +37,14 @@ COLUMNS = (
     "latency_simulated",
     "lacking",
 )
+
+#: Types of the columns of ``sweep.parquet``; all others are whole numbers.
+TYPES = {
+    **dict.fromkeys(("board", "lacking"), "string"),
+    **dict.fromkeys(("accuracy", "frames_per_second", "utilisation"), "float64"),
+    **dict.fromkeys(("fits", "bit_exact", "cycles_exact"), "bool"),
+    **{f"pareto_{name}": "bool" for name in AXES},
+}
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,17 @@ class Sweep:
             lines.writerow({name: _cell(one[name]) for name in COLUMNS})
         return text.getvalue()
 
+    def to_parquet(self) -> bytes:
+        """The same as typed columns, for data frames."""
+        import pyarrow as pa  # here, since it takes long to load
+        import pyarrow.parquet
+
+        schema = pa.schema([(name, TYPES.get(name, "int64")) for name in COLUMNS])
+        columns = [{name: one[name] for name in COLUMNS} for one in self.rows]
+        sink = pa.BufferOutputStream()
+        pa.parquet.write_table(pa.Table.from_pylist(columns, schema), sink)
+        return sink.getvalue().to_pybytes()
+
 
 def _cell(value):
     if isinstance(value, bool):
@@ -130,9 +149,10 @@ def with_fronts(rows: Iterable[dict]) -> tuple[dict, ...]:
 
 
 def write_files(folder: Path, made: Sweep, plots: Mapping[str, bytes]) -> Sequence[Path]:
-    """Write ``sweep.csv``, ``sweep.json`` and the plots, each whole or not at all."""
+    """Write ``sweep.csv``, ``.parquet``, ``.json`` and the plots, each whole or not at all."""
     texts = {
         "sweep.csv": made.to_csv().encode(),
+        "sweep.parquet": made.to_parquet(),
         "sweep.json": (json.dumps(made.to_json(), indent=1) + "\n").encode(),
         **plots,
     }

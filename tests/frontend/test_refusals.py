@@ -1,12 +1,14 @@
 """Every unsupported network, by the full text that names what is wrong with it."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from hwgen.compress import Settings, quantize
+from hwgen.compress import Settings, compare, quantize
 from hwgen.errors import UserError
 from hwgen.frontend import load_calibration, read
 
@@ -131,7 +133,8 @@ NETWORKS = {
     "view: turns (?, 4, 6, 6) into (?, 72); only a vector for each frame is supported: "
     "torch.flatten(x, 1)":
         lambda: Net(lambda s, x: s.conv(x).view(-1, 72), conv=conv()),
-    "relu_: changes in place what b reads in another shape; use the form that is not in place":
+    "relu_: changes in place what b reads in another shape or part; use the form that is not in "
+    "place":
         lambda: Net(two_shapes, a=conv(), b=nn.Linear(144, 2)),
     "conv: is called 2 times; give each call a layer of its own":
         lambda: Net(lambda s, x: s.conv(s.conv(x)), conv=nn.Conv2d(2, 2, 3)),
@@ -218,8 +221,8 @@ def test_bad_calibration_is_refused(images, text):
 
 
 def test_calibration_of_another_shape_is_refused():
-    assert refusal(nn.Sequential(conv()), IMAGES[:, :1]).startswith(
-        "the model cannot be exported with frames of shape (1, 8, 8): RuntimeError: "
+    assert refusal(nn.Sequential(conv()), IMAGES[:, :1]) == (
+        "0: takes 2 channels, and is given (N, 1, 8, 8); the channels come first: (N, C, H, W)"
     )
     exported = torch.export.export(nn.Sequential(conv()).eval(), (torch.zeros(2, 2, 8, 8),))
     assert refusal(exported, IMAGES[:, :, :, :7]) == (
@@ -231,11 +234,71 @@ def test_calibration_of_another_shape_is_refused():
 def test_control_flow_on_data_is_refused_in_one_line():
     model = Net(lambda s, x: s.conv(x) if x.sum() > 0 else s.conv(-x), conv=conv())
     text = refusal(model)
-    assert text.startswith("the model cannot be exported with frames of shape (2, 8, 8): ")
-    assert text.endswith(
-        "; it must take such frames, and be free of control flow that depends on data"
+    assert text == (
+        "the model's control flow depends on its data; "
+        "decide by sizes and constants, not by values of tensors"
     )
-    assert "\n" not in text
+
+
+def no_forward() -> nn.Module:
+    model = nn.Module()
+    model.conv = conv()
+    return model
+
+
+def part(s, x):
+    y = s.conv(x)
+    y[:, 0] = 0
+    return y
+
+
+def one_weight(s, x):
+    return F.conv2d(x, s.w)
+
+
+MISTAKES = {
+    "the model has no forward; define forward(self, x)": no_forward,
+    "0: its weight is torch.float64; call model.float()\n"
+    "0: its bias is torch.float64; call model.float()": lambda: nn.Sequential(conv()).double(),
+    "2: takes 100 features, and is given (N, 144); make it Linear(144, ...), or give other frames":
+        lambda: after(nn.Flatten(), nn.Linear(100, 3)),
+    "1: takes 5 channels, and is given (N, 4, 6, 6); the channels come first: (N, C, H, W)":
+        lambda: after(nn.BatchNorm2d(5)),
+    "1: its kernel (7, 7) is larger than its padded map, and is given (N, 4, 6, 6); use a smaller "
+    "kernel, more padding, or larger frames": lambda: after(nn.Conv2d(4, 4, 7)),
+    "1: fails on (N, 4, 6, 6): RuntimeError: unflatten: Provided sizes [3, 3] don't multiply up to "
+    "the size of dim 1 (4) in the input tensor; correct it, or give frames as the network takes "
+    "them": lambda: after(nn.Unflatten(1, (3, 3))),
+    "fill_: changes in place what the output reads in another shape or part; use the form that is "
+    "not in place": lambda: Net(part, conv=conv()),
+    "the network returns no tensor; it must return one": lambda: Net(lambda s, x: None, c=conv()),
+    "relu: follows no layer with weights; leave it out, or put it after Conv2d or Linear": nn.ReLU,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_mistakes_of_the_model_itself(text):
+    assert refusal(MISTAKES[text]()) == text
+
+
+def test_overflow_is_told_by_the_layer():
+    model = after(nn.ReLU())
+    text = refusal(model, IMAGES * 3e38)
+    assert text == (
+        "0: its results are NaN or infinite for some of the inputs; "
+        "scale the inputs or the weights down"
+    )
+
+
+def test_compiled_modules_and_weights_that_belong_to_no_layer():
+    plain = after(nn.ReLU())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own
+        compiled = torch.compile(plain)
+    quantize(compiled, IMAGES)
+    model = Net(one_weight)
+    model.w = nn.Parameter(torch.rand(4, 2, 3, 3))
+    assert [node.name for node in read(quantize(model, IMAGES))] == ["input", "w", "w.requantise"]
 
 
 def test_several_inputs_are_refused():
@@ -324,16 +387,24 @@ def test_a_map_flattened_at_the_end_is_refused():
     )
 
 
-def test_averages_are_not_added_to_vectors():
+def test_averages_are_added_to_vectors_and_maps_are_not():
     def forward(s, x):
         x = s.conv(x).mean((2, 3))
         return x + s.fc(x)
 
     program = quantize(Net(forward, conv=conv(), fc=nn.Linear(4, 4)), IMAGES)
+    network = read(program)
+    assert max(d.largest for d in compare(program, network, IMAGES).values()) <= 1
+
+    def wide(s, x):
+        x = s.conv(x).flatten(1)
+        return x + s.fc(x)
+
+    program = quantize(Net(wide, conv=conv(), fc=nn.Linear(144, 144)), IMAGES)
     with pytest.raises(UserError) as error:
         read(program)
     assert str(error.value) == (
-        "add: adds (4,) to (1, 1, 4) (rows, columns, channels); "
+        "add: adds (144,) to (6, 6, 4) (rows, columns, channels); "
         "add maps to maps of the same shape, and vectors to vectors"
     )
 

@@ -151,6 +151,8 @@ def cases():
         first = TensorType((3, 4, 10), 6, False, zero_point=max(zero, 0))
         yield AddSpec((Add(first, other, factors),), 2, 4)
         yield AddSpec((Add(other, first, factors),), 10)
+    vector, pixel = (TensorType(shape, 5, True) for shape in ((10,), (1, 1, 10)))
+    yield AddSpec((Add(vector, pixel, (3, 1)),), 5)
     for depth in (1, 2, 5, 33, 40):
         yield FifoSpec(Beats(source, 3), depth)
     yield from spiking_cases.cases()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pyarrow import parquet
 
 from hwgen.cli import main
 from hwgen.sweep.run import STORE, sweep
@@ -72,7 +73,9 @@ def test_files(whole):
     made, files = whole
     folder = files[0].parent
     plots = [f"pareto-{board}.{kind}" for board in ("ulx3s", "zcu104") for kind in ("svg", "png")]
-    assert [file.name for file in files] == ["sweep.csv", "sweep.json", *plots]
+    tables = ["sweep.csv", "sweep.parquet", "sweep.json"]
+    assert [file.name for file in files] == [*tables, *plots]
+    assert parquet.read_table(folder / "sweep.parquet").to_pylist() == list(made.rows)
     with open(folder / "sweep.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == ROWS
@@ -185,4 +188,4 @@ def test_what_does_not_fit_is_a_row(place, tmp_path):
     assert not fast["fits"] and "1e+09 frames/s" in fast["lacking"]
     assert not small["fits"] and "needs" in small["lacking"] and "LUT" in small["lacking"]
     assert fast["accuracy"] is None and fast["lut_estimated"] is None
-    assert [file.name for file in written] == ["sweep.csv", "sweep.json"]
+    assert [file.name for file in written] == ["sweep.csv", "sweep.parquet", "sweep.json"]
