@@ -4,5 +4,15 @@ from hwgen.compress.compare import Difference, compare
 from hwgen.compress.decisions import Decisions, decisions
 from hwgen.compress.quantize import quantize
 from hwgen.compress.settings import Settings
+from hwgen.compress.train import Recipe, train
 
-__all__ = ["Decisions", "Difference", "Settings", "compare", "decisions", "quantize"]
+__all__ = [
+    "Decisions",
+    "Difference",
+    "Recipe",
+    "Settings",
+    "compare",
+    "decisions",
+    "quantize",
+    "train",
+]
