@@ -16,8 +16,8 @@ from hwgen.compress import Settings, quantize
 from hwgen.frontend import accuracy as integer_accuracy
 from hwgen.frontend import read
 
-from . import load, names, reference
-from .recipe import Task, data_option, read_data
+from . import load, reference
+from .recipe import Task, data_option, networks, read_data
 
 BITS = 8
 
@@ -69,17 +69,9 @@ def command(name: str) -> click.Command:
     return main
 
 
-class _Networks(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(names())
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return command(cmd_name) if cmd_name in names() else None
-
-
-@click.command(cls=_Networks, help=(__doc__ or "").replace("`", ""))
+@click.command(cls=networks(command))
 def main() -> None:
-    pass
+    """Measure a reference network on its whole test set, in float and in integers."""
 
 
 if __name__ == "__main__":

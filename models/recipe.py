@@ -4,7 +4,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from . import reference, training
+from hwgen.compress import Recipe as Finetune
+
+from . import names, reference, training
 from .dataset import DataError, Dataset
 
 CALIBRATION_COUNT = 512  # enough to see the range of every activation, small enough to ship
@@ -37,6 +39,7 @@ class Task:
     read: Callable[[Any], Dataset]
     folder: Path | None
     recipe: training.Recipe
+    finetune: Finetune = field(default_factory=Finetune)
     shipped_tests: int = 10_000
 
 
@@ -45,8 +48,7 @@ def train(
 ) -> dict[str, Any]:
     """Train `task.network` on `dataset`, write its four files into `out`, return model.json."""
     started = time.monotonic()
-    order = np.random.default_rng(recipe.seed).permutation(len(dataset.train_images))
-    held_out, used = np.split(order, [len(order) // HELD_OUT_SHARE])
+    held_out, used = split(len(dataset.train_images), recipe.seed)
     torch.manual_seed(recipe.seed)
     module = task.network()
     held_out_accuracy = training.fit(
@@ -58,7 +60,7 @@ def train(
     )
     test_images = reference.pixels(dataset.test_images)
     shipped = slice(task.shipped_tests)
-    calibrated = calibration_choice(len(order))
+    calibrated = calibration_choice(len(dataset.train_images))
     info = {
         "name": task.name,
         "dataset": task.dataset,
@@ -92,6 +94,13 @@ def train(
     return info
 
 
+def split(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of `count` training images are held out, and which are trained on."""
+    order = np.random.default_rng(seed).permutation(count)
+    held_out, used = np.split(order, [count // HELD_OUT_SHARE])
+    return held_out, used
+
+
 def calibration_choice(count: int) -> np.ndarray:
     """Which of `count` training images calibrate: the same for every training."""
     random = np.random.default_rng(CALIBRATION_SEED)
@@ -110,6 +119,13 @@ def read_data(task: Task, folder: Path | None) -> Dataset:
         raise _UserError(str(error)) from error
 
 
+def check_writable(folder: Path) -> None:
+    """Ends the command at once, and not after the training, if it cannot write to `folder`."""
+    existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not os.access(existing, os.W_OK):
+        raise _UserError(f"cannot write to {existing}; name another folder.")
+
+
 def data_option(task: Task) -> Callable[[Callable], Callable]:
     """`--data FOLDER`, where the data set has one."""
     if task.folder is None:
@@ -121,6 +137,19 @@ def data_option(task: Task) -> Callable[[Callable], Callable]:
         show_default=True,
         help=f"Folder with the files of {task.dataset}.",
     )
+
+
+def networks(command: Callable[[str], click.Command]) -> type[click.Group]:
+    """A group with one command for each reference network, made when it is called."""
+
+    class Networks(click.Group):
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            return list(names())
+
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            return command(cmd_name) if cmd_name in names() else None
+
+    return Networks
 
 
 def command(task: Task) -> click.Command:
@@ -150,9 +179,7 @@ def command(task: Task) -> click.Command:
     )
     @data_option(task)
     def main(epochs: int, seed: int, threads: int, out: Path, data: Path | None = None) -> None:
-        existing = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
-        if not os.access(existing, os.W_OK):  # better now than after the training
-            raise _UserError(f"cannot write to {existing}; name another folder with --out.")
+        check_writable(out)
         dataset = read_data(task, data)
         words = ["python", "-m", f"hwgen.models.{task.name}.train"]
         words += ["--epochs", str(epochs), "--seed", str(seed)]

@@ -88,15 +88,7 @@ def fit(
     steps_per_epoch = -(-len(images) // recipe.batch)
     steps = recipe.epochs * steps_per_epoch
     measured = math.nan
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("elapsed, left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with bar(console) as progress:
         task = progress.add_task("training", total=steps)
         step = 0
         for epoch in range(1, recipe.epochs + 1):
@@ -129,6 +121,19 @@ def fit(
             )
     module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return measured
+
+
+def bar(console: Console) -> Progress:
+    """A bar with the time left."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("elapsed, left"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console)
 
 
 def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:

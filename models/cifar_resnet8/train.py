@@ -1,5 +1,7 @@
 """The recipe of cifar_resnet8: `python -m hwgen.models.cifar_resnet8.train --help`."""
 
+from hwgen import compress
+
 from .. import recipe, training
 from . import data
 from .network import CifarResNet8
@@ -17,6 +19,7 @@ TASK = recipe.Task(
     read=data.read,
     folder=data.FOLDER,
     recipe=RECIPE,
+    finetune=compress.Recipe(epochs=10, bfloat16=True),
     shipped_tests=500,
 )
 

@@ -159,7 +159,9 @@ def test_the_seed_decides():
 
 def test_mistakes():
     program = quantize(MODELS["mobile"], IMAGES)
-    with pytest.raises(ValueError, match=rf"^{len(IMAGES)} images with 3 labels: need one for each$"):
+    with pytest.raises(
+        ValueError, match=rf"^{len(IMAGES)} images with 3 labels: need one for each$"
+    ):
         train(program, IMAGES, np.zeros(3, int))
     for field, wrong in {"epochs": 0, "batch": 0, "peak_lr": -1, "distil": 2, "warmup": -1}.items():
         with pytest.raises(ValueError, match=f"^{field} must be "):
