@@ -5,7 +5,7 @@ so there is no adder tree; after the last tap a beat of ``pixels x lanes`` resul
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,9 +15,11 @@ from amaranth.lib import wiring
 from hwgen.beats import Beats
 from hwgen.network import Conv2d, MaxPool2d, SumPool2d
 from hwgen.network.types import bits_for
-from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register
+from hwgen.primitives import Adder, Compare, Memory, Part, Register
 from hwgen.primitives import Mux as MuxPart
+from hwgen.rtl_templates.adders import Term, plus
 from hwgen.rtl_templates.memory import Rom, words_of
+from hwgen.rtl_templates.multiply import BLOCK, Products, Style, styles
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
@@ -29,7 +31,8 @@ __all__ = ["Channelwise", "ChannelwiseSpec"]
 
 @dataclass(frozen=True)
 class ChannelwiseSpec:
-    """``lanes`` channels of ``pixels`` windows at once, a tap a cycle.
+    """``lanes`` channels of ``pixels`` windows at once, a tap a cycle; ``style`` says how products
+    are made.
 
     A convolution must be depthwise: as many groups, and output channels, as input channels.
     """
@@ -37,6 +40,7 @@ class ChannelwiseSpec:
     ops: tuple[MaxPool2d | SumPool2d | Conv2d, ...]
     lanes: int
     pixels: int = 1
+    style: Style = BLOCK
 
     def __post_init__(self):
         if isinstance(self.op, Conv2d) and not _is_depthwise(self.op):
@@ -78,7 +82,14 @@ class ChannelwiseSpec:
     @property
     def latency(self) -> int:
         """Cycles: memory, operands, product if there is one, best or sum so far, queue."""
-        return 5 if self.multiplies else 4
+        return 4 + (self.products.latency if self.multiplies else 0)
+
+    @property
+    def products(self) -> Products:
+        """Products of one lane: every window with its weight."""
+        source = self.op.input
+        shape = source.bits, source.signed, self.weight_bits
+        return Products(*shape, style=self.style, pixels=self.pixels)
 
     @property
     def folds(self) -> int:
@@ -154,20 +165,23 @@ class ChannelwiseSpec:
             ]
         if self.multiplies:
             words = self.folds * self.window.kernel[0] * self.window.kernel[1]
-            product = source.bits + self.weight_bits
             parts += [
                 Memory(words, self.lanes * self.weight_bits, "rom"),
                 Register((words - 1).bit_length() + self.lanes * self.weight_bits),
                 Adder((words - 1).bit_length(), constant=True),
-                Multiplier(
-                    source.bits + (not source.signed), self.weight_bits, values, product=product
-                ),
-                Register(product * values),
+                *self.products.primitives(self.lanes),
             ]
         if self.folds > 1 and self.first_words().any():
             parts.append(Memory(self.folds, self.lanes * self.first_bits, "rom"))
             parts.append(Register(self.lanes * self.first_bits))
-        return [*parts, Adder(wide, values), MuxPart(wide, 2, values), Register(wide * values)]
+        carries = self.products.carries * self.lanes if self.multiplies else 0
+        return [
+            *parts,
+            Adder(wide + 1, carries),
+            Adder(wide, values - carries),
+            MuxPart(wide, 2, values),
+            Register(wide * values),
+        ]
 
     def create(self, name: str = "channelwise") -> "Channelwise":
         return Channelwise(self, name)
@@ -182,9 +196,11 @@ class ChannelwiseSpec:
         for pixels in (n for n in range(1, width + 1) if width % n == 0):
             for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
                 try:
-                    yield ChannelwiseSpec((op,), lanes, pixels)
+                    spec = ChannelwiseSpec((op,), lanes, pixels)
                 except ValueError:
                     continue  # this many pixels do not tile the input
+                for style in styles(spec.products, family) if spec.multiplies else (BLOCK,):
+                    yield replace(spec, style=style)
 
 
 def _is_depthwise(op: Conv2d) -> bool:
@@ -222,10 +238,15 @@ class Channelwise(wiring.Component):
             results = [_best(m, tap, began, stepped) for tap in taps]
         else:
             fold = delay(m, sequencer.index[2], spec.latency - 4, "fold", reset_less=True)
+            terms: list[Term] = [(tap, None) for tap in taps]
             if spec.multiplies:
                 weights = self._weights(m, sequencer)
-                taps = [register(m, tap * weights[n % spec.lanes]) for n, tap in enumerate(taps)]
-            results = self._sums(m, taps, fold, began, stepped)
+                made = [
+                    spec.products.build(m, taps[n :: spec.lanes], [weights[n]])
+                    for n in range(spec.lanes)
+                ]
+                terms = [lane[pixel][0] for pixel in range(spec.pixels) for lane in made]
+            results = self._sums(m, terms, fold, began, stepped)
         m.d.comb += queue.data.eq(join(results, spec.op.output.bits))
         return m
 
@@ -253,10 +274,11 @@ class Channelwise(wiring.Component):
             m.d.comb += rom.address.eq(fold)
             firsts = [register(m, first) for first in split(rom.data, spec.lanes, bits, True)]
         totals = []
-        for n, term in enumerate(terms):
+        for n, (term, carry) in enumerate(terms):
             total = Signal(signed(spec.op.output.bits), reset_less=True, name=f"total{n}")
             with m.If(stepped):
-                m.d.sync += total.eq(Mux(began, firsts[n % spec.lanes], total) + term)
+                before = Mux(began, firsts[n % spec.lanes], total)
+                m.d.sync += total.eq(plus(before, term, carry))
             totals.append(total)
         return totals
 

@@ -1,20 +1,23 @@
 """Requantisation: from wide sums to narrow activations, exactly as ``Requantise.compute``."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
 from operator import add
 
 import numpy as np
-from amaranth import C, Const, Module, Mux, Signal
+from amaranth import C, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 
 from hwgen.beats import Beats
+from hwgen.cost.multiply import RULES
 from hwgen.network import Requantise
 from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register
 from hwgen.primitives import Mux as MuxPart
+from hwgen.rtl_templates.adders import plus
 from hwgen.rtl_templates.memory import Rom, words_of
+from hwgen.rtl_templates.multiply import BLOCK, SOFT, Products, Style
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
@@ -32,15 +35,18 @@ class RequantiseSpec:
     """``lanes`` channels of ``pixels`` pixels at once.
 
     Sums wider than ``limb`` bits are multiplied in pieces of so many, each product in its own DSP
-    block and clock cycle; 0 multiplies them whole.
+    block and clock cycle; 0 multiplies them whole. ``style`` is one product a block, or in LUTs.
     """
 
     ops: tuple[Requantise, ...]
     lanes: int
     pixels: int = 1
     limb: int = 0
+    style: Style = BLOCK
 
     def __post_init__(self):
+        if self.style not in (BLOCK, SOFT):
+            raise ValueError("the products of a requantisation share no operand")
         _ = self.inputs, self.outputs  # which check the folding
 
     @property
@@ -65,13 +71,24 @@ class RequantiseSpec:
     def latency(self) -> int:
         """Cycles: operands, rounding, clip, queue; with a product, also the scale that the memory
         read, the product, and the sum of its pieces."""
-        return 4 if self.op.is_shift else 6 + (len(self.pieces) > 1)
+        if self.op.is_shift:
+            return 4
+        return 5 + self.products.latency + (len(self.pieces) > 1)
+
+    @property
+    def products(self) -> Products:
+        """Products of one lane: every pixel's sum with its scale. In LUTs they are made whole; a
+        scale is unsigned, a weight is not."""
+        source, bits = self.op.input, self.scale_bits + 1
+        style = self.style
+        return Products(source.bits, source.signed, bits, style=style, pixels=self.pixels)
 
     @property
     def pieces(self) -> list[tuple[int, int]]:
         """First bit and bits of each piece of a sum."""
         bits = self.op.input.bits
-        step = self.limb or bits
+        step = 0 if self.products.soft else self.limb
+        step = step or bits
         # What is left over at the top joins the last piece if that is then still a bit wider only.
         starts = [n for n in range(0, bits, step) if n == 0 or bits - n > 1]
         return [(a, b - a) for a, b in pairwise([*starts, bits])]
@@ -124,7 +141,9 @@ class RequantiseSpec:
             words, bits = len(self.scale_words()), self.scale_bits
             if words > 1:
                 parts.append(Memory(words, self.lanes * bits, "rom"))
-            for _, piece in self.pieces:
+            if self.products.soft:
+                parts += self.products.primitives(self.lanes)
+            for _, piece in () if self.products.soft else self.pieces:
                 factor = piece + 1
                 parts.append(Multiplier(factor, bits + 1, values, "requantise", piece + bits))
                 parts.append(Register((piece + bits) * values))
@@ -153,7 +172,10 @@ class RequantiseSpec:
         channels, width = op.input.channels, op.input.map_shape[1]
         for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
             for pixels in (n for n in range(1, width + 1) if width % n == 0):
-                yield RequantiseSpec((op,), lanes, pixels, LIMBS.get(family, 0))
+                spec = RequantiseSpec((op,), lanes, pixels, LIMBS.get(family, 0))
+                yield spec
+                if RULES[family] and not op.is_shift:
+                    yield replace(spec, style=SOFT)
 
 
 class Requantiser(wiring.Component):
@@ -183,8 +205,10 @@ class Requantiser(wiring.Component):
             scales = self._scales(m, fold)
             scales = [s if isinstance(s, Const) else register(m, s) for s in scales]
             values = [register(m, value) for value in values]
-            values = [self._product(m, v, scales[n % spec.lanes]) for n, v in enumerate(values)]
-        rounded = [register(m, (value + spec.offset) >> op.shift) for value in values]
+            terms = self._products(m, values, scales)
+        else:
+            terms = [(value, None) for value in values]
+        rounded = [register(m, self._round(*term)) for term in terms]
         in_range = self._present(delay(m, fold, spec.latency - 2, "fold", reset_less=True))
         clipped = [
             Signal(op.bits, reset_less=True, name=f"clipped{n}") for n in range(len(rounded))
@@ -193,6 +217,26 @@ class Requantiser(wiring.Component):
             m.d.sync += store.eq(Mux(in_range[n % spec.lanes], _clip(value, op.lo, op.hi), 0))
         m.d.comb += queue.data.eq(join(clipped, op.bits))
         return m
+
+    def _round(self, value, carry):
+        """A product shifted right, with the zero point."""
+        offset = C(self.spec.offset, signed(self.spec.offset.bit_length() + 1))
+        return (
+            value + offset if carry is None else plus(value, offset, carry)
+        ) >> self.spec.op.shift
+
+    def _products(self, m, values, scales):
+        """Each value times its scale, and what is to be added to it."""
+        spec = self.spec
+        if not spec.products.soft:
+            return [
+                (self._product(m, v, scales[n % spec.lanes]), None) for n, v in enumerate(values)
+            ]
+        made = [
+            spec.products.build(m, values[n :: spec.lanes], [Cat(scales[n], C(0, 1)).as_signed()])
+            for n in range(spec.lanes)
+        ]
+        return [lane[pixel][0] for pixel in range(spec.pixels) for lane in made]
 
     def _product(self, m, value, scale):
         """``value * scale``, a cycle later, or two in pieces."""

@@ -101,6 +101,8 @@ def cases():
     yield RequantiseSpec((requantise(rng, (3, 4, 6), zero=9),), 6, 2)
     for limb, wide in ((17, 18), (17, 19), (8, 18), (17, 26)):
         yield RequantiseSpec((requantise(rng, (3, 2, 4), wide=wide, zero=3),), 2, limb=limb)
+    yield RequantiseSpec((requantise(rng, (3, 2, 4), wide=19, zero=3),), 2, 2, style=SOFT)
+    yield RequantiseSpec((requantise(rng, (3, 2, 3), zero=-3, signed=True),), 3, style=SOFT)
     yield RequantiseSpec((requantise(rng, (10,), bits=16, signed=True, zero=-3, shift=3),), 3)
     yield RequantiseSpec(
         (requantise(rng, (2, 2, 3), multiplier=np.ones(3, np.int64), shift=9, zero=1),), 2
@@ -135,6 +137,8 @@ def cases():
         op = conv(rng, (6, 6, 5), 5, (3, 3), padding=pad, zero=zero, groups=5, dilation=dilation)
         yield ChannelwiseSpec((op,), 2)
         yield ChannelwiseSpec((op,), 5, 2)
+        yield ChannelwiseSpec((op,), 2, 3, Style(pixels=2))
+        yield ChannelwiseSpec((op,), 3, 1, SOFT)
         pool = SumPool2d(TensorType((4, 6, 5), 6, False, zero_point=zero), (2, 2), (2, 2))
         yield ChannelwiseSpec((pool,), 2, 3)
         yield ChannelwiseSpec((SumPool2d(pool.input, (4, 6), (1, 1)),), 3)
