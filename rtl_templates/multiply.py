@@ -20,6 +20,7 @@ Sources: packing two products in a DSP48E2, AMD WP486 (2017); radix-4 recoding, 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cache
 from itertools import product as pairs_of
 from math import ceil
 
@@ -53,6 +54,9 @@ class Style:
         """Products of one block."""
         return self.pixels * self.lanes
 
+
+#: Factors, or weights, of one block that are tried.
+MOST = 6
 
 BLOCK = Style()
 SOFT = Style(soft=True)
@@ -114,7 +118,7 @@ class Products:
         """Products that have a carry."""
         if self.soft:
             return self.pixels * self.lanes
-        return self.pixels * self.lanes - len(self._blocks)
+        return self.pixels * self.lanes - sum(self._kinds.values())
 
     @property
     def _blocks(self) -> list[tuple[range, range]]:
@@ -125,20 +129,20 @@ class Products:
             for p, n in pairs_of(range(0, self.pixels, x), range(0, self.lanes, w))
         ]
 
-    def blocks(self, family: str) -> int | None:
-        """DSP blocks that they take on ``family``; None if some are left to LUTs, or what is to
-        share a block is too wide for any."""
-        found, (wide, narrow) = 0, sorted(self.operands(), reverse=True)
-        fits = any(wide <= rules.a and narrow <= rules.b for rules in RULES[family])
-        if self.style.products > 1 and not fits:
-            return None
-        for x, w in self._blocks:
-            product = len(x) * len(w) * self.bits
-            used, left = split(family, *self.operands(len(x), len(w)), product)
-            if left:
-                return None
-            found += used
-        return found
+    @property
+    def _kinds(self) -> dict[tuple[int, int], int]:
+        """How many blocks there are of how many factors and weights."""
+        (x, more_x), (w, more_w) = (
+            divmod(self.pixels, self.style.pixels),
+            divmod(self.lanes, self.style.lanes),
+        )
+        found = {
+            (self.style.pixels, self.style.lanes): x * w,
+            (self.style.pixels, more_w): x,
+            (more_x, self.style.lanes): w,
+            (more_x, more_w): 1,
+        }
+        return {kind: count for kind, count in found.items() if min(*kind, count) > 0}
 
     def operands(self, x: int = 0, w: int = 0) -> tuple[int, int]:
         """Bits of the signed operands of a block of ``x`` factors and ``w`` weights, those of the
@@ -172,10 +176,10 @@ class Products:
             parts.append(Register((self.pixels * self.x_bits + self.lanes * self.w_bits) * count))
             lent = self.pixels - ceil(self.pixels / self.style.pixels)
             parts.append(Adder(self.x_bits + 1, lent * count))
-        for x, w in self._blocks:
-            product = len(x) * len(w) * self.bits
-            parts.append(Multiplier(*self.operands(len(x), len(w)), count, product=product))
-            parts.append(Register(product * count))
+        for (x, w), blocks in self._kinds.items():
+            product = x * w * self.bits
+            parts.append(Multiplier(*self.operands(x, w), blocks * count, product=product))
+            parts.append(Register(product * blocks * count))
         return parts
 
     def _soft_parts(self, count: int) -> list[Part]:
@@ -271,17 +275,34 @@ def styles(products: Products, family: str) -> Iterator[Style]:
     if products.w_bits <= 2 or not RULES[family]:
         yield BLOCK
         return
-    least = float("inf")
-    for x, w in pairs_of(range(1, products.pixels + 1), range(1, products.lanes + 1)):
-        style = Style(pixels=x, lanes=w)
-        blocks = products.styled(style).blocks(family)
-        if blocks is not None and blocks < least:
-            least, best = blocks, style
-            if style == BLOCK:
-                yield BLOCK
-    if least < float("inf") and best != BLOCK:
+    single = replace(products, pixels=1, lanes=1, style=BLOCK)
+    ways = [
+        (ceil(products.pixels / style.pixels) * ceil(products.lanes / style.lanes) * units, style)
+        for style, units in _packings(single, family)
+        if style.pixels <= products.pixels and style.lanes <= products.lanes
+    ]
+    if ways and ways[0][1] == BLOCK:
+        yield BLOCK
+    best = min(ways, key=lambda way: way[0], default=(0, BLOCK))[1]
+    if best != BLOCK:
         yield best
     yield SOFT
+
+
+@cache
+def _packings(single: Products, family: str) -> list[tuple[Style, int]]:
+    """Every style by which whole products fit into one block, fewest of them first, and how many of
+    the family's blocks that counts as."""
+    found = []
+    for x, w in pairs_of(range(1, MOST + 1), repeat=2):
+        packed = single.styled(Style(pixels=x, lanes=w))
+        operands = packed.operands()
+        wide, narrow = max(operands), min(operands)
+        fits = any(wide <= rules.a and narrow <= rules.b for rules in RULES[family])
+        used, left = split(family, wide, narrow, x * w * packed.bits)
+        if not left and (fits or x * w == 1):
+            found.append((packed.style, used))
+    return sorted(found, key=lambda way: way[0].products)
 
 
 def packed_bits(weights: np.ndarray, bits: int, style: Style) -> int:
