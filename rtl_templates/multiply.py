@@ -144,6 +144,21 @@ class Products:
         }
         return {kind: count for kind, count in found.items() if min(*kind, count) > 0}
 
+    def blocks(self, family: str) -> int | None:
+        """DSP blocks that they take on ``family``; None if some are left to LUTs, or what is to
+        share a block is too wide for any."""
+        wide, narrow = max(self.operands()), min(self.operands())
+        fits = any(wide <= rules.a and narrow <= rules.b for rules in RULES[family])
+        if self.style.products > 1 and not fits:
+            return None
+        found = 0
+        for (x, w), count in self._kinds.items():
+            used, left = split(family, *self.operands(x, w), x * w * self.bits)
+            if left:
+                return None
+            found += used * count
+        return found
+
     def operands(self, x: int = 0, w: int = 0) -> tuple[int, int]:
         """Bits of the signed operands of a block of ``x`` factors and ``w`` weights, those of the
         style unless given. Weights lie a field apart, factors as far as all weights."""
@@ -295,13 +310,10 @@ def _packings(single: Products, family: str) -> list[tuple[Style, int]]:
     the family's blocks that counts as."""
     found = []
     for x, w in pairs_of(range(1, MOST + 1), repeat=2):
-        packed = single.styled(Style(pixels=x, lanes=w))
-        operands = packed.operands()
-        wide, narrow = max(operands), min(operands)
-        fits = any(wide <= rules.a and narrow <= rules.b for rules in RULES[family])
-        used, left = split(family, wide, narrow, x * w * packed.bits)
-        if not left and (fits or x * w == 1):
-            found.append((packed.style, used))
+        style = Style(pixels=x, lanes=w)
+        blocks = replace(single, pixels=x, lanes=w, style=style).blocks(family)
+        if blocks is not None:
+            found.append((style, blocks))
     return sorted(found, key=lambda way: way[0].products)
 
 
