@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 
 from hwgen import models
 from hwgen.errors import Problem, UserError
-from hwgen.frontend import Source, is_quantised, load, load_calibration, load_labels
+from hwgen.frontend import Source, as_array, is_quantised, load, load_calibration, load_labels
 
 __all__ = ["Data", "Model", "ModelLike", "find"]
 
@@ -81,7 +81,7 @@ def _inputs(given: Data | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     if isinstance(given, str | Path):
         images = load_calibration(given)
         return images, load_labels(given, len(images) if images.ndim else 0)
-    return given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given, None
+    return None if given is None else as_array(given), None
 
 
 def _unknown(text: str) -> Problem:
@@ -128,7 +128,7 @@ def _from_function(
         reason = f"{path}:{function} failed: {type(error).__name__}: {first}"
         raise UserError(Problem(None, reason, "correct the file")) from error
     network, own = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
-    if not isinstance(network, torch.nn.Module):
+    if not isinstance(network, torch.nn.Module | ExportedProgram):
         reason = f"{path}:{function} returned {_described(made)}"
         remedy = "return a torch.nn.Module, or a pair of one and its calibration inputs"
         raise UserError(Problem(None, reason, remedy))
@@ -136,7 +136,7 @@ def _from_function(
         if not isinstance(own, torch.Tensor | np.ndarray):
             reason = f"{path}:{function} returned {_described(own)} as calibration inputs"
             raise UserError(Problem(None, reason, "return a tensor or a NumPy array"))
-        data = own.detach().cpu().numpy() if isinstance(own, torch.Tensor) else own
+        data = as_array(own)
     return Model(function, *_whole(network, data), labels=labels)
 
 

@@ -1,7 +1,7 @@
 """Networks from torch (and later QONNX, NIR) to integers, and the up-front support check."""
 
 from hwgen.frontend.decomposed import is_quantised
-from hwgen.frontend.images import accuracy, load_calibration, quantise_input
+from hwgen.frontend.images import accuracy, as_array, load_calibration, quantise_input
 from hwgen.frontend.labels import load_labels
 from hwgen.frontend.load import Source, load
 from hwgen.frontend.pt2e import adopt
@@ -11,6 +11,7 @@ __all__ = [
     "Source",
     "accuracy",
     "adopt",
+    "as_array",
     "is_quantised",
     "load",
     "load_calibration",

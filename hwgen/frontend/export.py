@@ -10,17 +10,22 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from hwgen.errors import Problem, UserError
+from hwgen.errors import Problem, UserError, refuse
 
 __all__ = ["export"]
 
 #: What torch.export's errors say when a value of a tensor decides what comes next.
 DATA = ("data-dependent", "dynamic control flow")
 
+#: Where torch keeps the layers of its older quantisation.
+EAGER = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic", "torch.ao.nn.qat")
+
 
 def export(module: nn.Module, frames: torch.Tensor) -> ExportedProgram:
     """``module``, in eval mode, for any number of frames like ``frames`` (N, ...); UserError."""
     module = getattr(module, "_orig_mod", module)  # torch.compile wraps what it compiles
+    module = module.module if isinstance(module, nn.DataParallel) else module
+    refuse(_kinds(module))
     # Its log tells of failures inside torch; the user is told of them below, in one line.
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -43,6 +48,26 @@ def export(module: nn.Module, frames: torch.Tensor) -> ExportedProgram:
         logging.disable(disabled)
         for part, training in modes:
             part.training = training
+
+
+def _kinds(module: nn.Module) -> Iterator[Problem]:
+    """Modules that are no float network: of other tools, or half converted by them."""
+    if isinstance(module, torch.jit.ScriptModule):
+        yield Problem(None, "the model is TorchScript", "give the module that it was made from")
+        return
+    for name, part in module.named_modules():
+        if name.startswith("activation_post_process"):
+            yield Problem(None, "PT2E has prepared the network only", "call convert_pt2e")
+            return
+        if type(part).__module__.startswith(EAGER):
+            remedy = "quantise with PT2E (docs/quantised.md), or give the float network"
+            yield Problem(name or None, "is quantised by torch's eager mode", remedy)
+    for name, tensor in module.named_parameters():
+        if type(tensor.data) is not torch.Tensor and not nn.parameter.is_lazy(tensor):
+            layer, _, leaf = name.rpartition(".")
+            reason = f"its {leaf} is a {type(tensor.data).__name__}"
+            remedy = "quantise with PT2E (docs/quantised.md), or use plain parameters"
+            yield Problem(layer or None, reason, remedy)
 
 
 def _reasons(module: nn.Module, few: torch.Tensor, error: Exception) -> list[Problem]:
@@ -68,6 +93,9 @@ def _types(module: nn.Module) -> Iterator[Problem]:
     """Weights of other types than the frames."""
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         layer, _, leaf = name.rpartition(".")
+        if nn.parameter.is_lazy(tensor):
+            yield Problem(layer or None, f"its {leaf} has no shape yet", "run the model once")
+            continue
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             yield Problem(layer or None, f"its {leaf} is {tensor.dtype}", "call model.float()")
         if tensor.device.type != "cpu":

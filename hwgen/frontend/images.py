@@ -11,7 +11,15 @@ from torch import fx
 from hwgen.errors import Problem, UserError
 from hwgen.network import Network
 
-__all__ = ["Images", "accuracy", "check_frames", "frames_of", "load_calibration", "quantise_input"]
+__all__ = [
+    "Images",
+    "accuracy",
+    "as_array",
+    "check_frames",
+    "frames_of",
+    "load_calibration",
+    "quantise_input",
+]
 
 Images = np.ndarray | torch.Tensor
 
@@ -42,8 +50,7 @@ def load_calibration(path: Path | str) -> np.ndarray:
 
 def frames_of(images: Images) -> torch.Tensor:
     """``images`` as float32 (N, ...); UserError if they are no inputs of a network."""
-    given = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
-    given = np.asarray(given)
+    given = as_array(images)
     wanted = "give float32 (N, C, H, W) or (N, F), as the network takes them"
     found = f"the inputs are {given.dtype} of shape {given.shape}"
     if given.dtype not in (np.float16, np.float32, np.float64):
@@ -57,6 +64,20 @@ def frames_of(images: Images) -> torch.Tensor:
     if not given.any():
         raise UserError(Problem(None, "the inputs are all zero", "give real ones"))
     return torch.from_numpy(np.ascontiguousarray(given, dtype=np.float32))
+
+
+def as_array(images: Images) -> np.ndarray:
+    """``images`` as an array of the same values; UserError if NumPy has no such numbers."""
+    if not isinstance(images, torch.Tensor):
+        return np.asarray(images)
+    images = images.detach().cpu()
+    if images.dtype == torch.bfloat16:
+        images = images.float()
+    try:
+        return images.numpy()
+    except (TypeError, RuntimeError) as error:
+        reason = f"the inputs are {images.dtype} on {images.device}"
+        raise UserError(Problem(None, reason, "give plain float32")) from error
 
 
 def check_frames(program: fx.GraphModule, frames: torch.Tensor) -> Iterator[Problem]:

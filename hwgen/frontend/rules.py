@@ -27,6 +27,8 @@ NEAREST = {
     "softmax": "leave it out: the largest output is the same",
     "log_softmax": "leave it out: the largest output is the same",
     "argmax": "leave it out, and take the largest of the outputs",
+    **dict.fromkeys(("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
+                    "quantise with PT2E, and convert_pt2e: docs/quantised.md"),
     "max_pool2d_with_indices": "use return_indices=False",
     "conv1d": "use Conv2d with a kernel of height 1",
     **dict.fromkeys(("conv3d", "conv_transpose2d"), "use Conv2d"),

@@ -252,6 +252,12 @@ def part(s, x):
     return y
 
 
+def scripted() -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own
+        return torch.jit.script(conv())
+
+
 def one_weight(s, x):
     return F.conv2d(x, s.w)
 
@@ -271,6 +277,11 @@ MISTAKES = {
     "them": lambda: after(nn.Unflatten(1, (3, 3))),
     "fill_: changes in place what the output reads in another shape or part; use the form that is "
     "not in place": lambda: Net(part, conv=conv()),
+    "the model is TorchScript; give the module that it was made from": scripted,
+    "0: its weight has no shape yet; run the model once\n"
+    "0: its bias has no shape yet; run the model once": lambda: nn.Sequential(nn.LazyConv2d(4, 3)),
+    "0: is quantised by torch's eager mode; quantise with PT2E (docs/quantised.md), or give the "
+    "float network": lambda: nn.Sequential(torch.ao.nn.quantized.ReLU6()),
     "the network returns no tensor; it must return one": lambda: Net(lambda s, x: None, c=conv()),
     "relu: follows no layer with weights; leave it out, or put it after Conv2d or Linear": nn.ReLU,
 }  # fmt: skip
@@ -296,6 +307,7 @@ def test_compiled_modules_and_weights_that_belong_to_no_layer():
         warnings.simplefilter("ignore")  # torch's own
         compiled = torch.compile(plain)
     quantize(compiled, IMAGES)
+    quantize(nn.DataParallel(plain), torch.from_numpy(IMAGES).bfloat16())
     model = Net(one_weight)
     model.w = nn.Parameter(torch.rand(4, 2, 3, 3))
     assert [node.name for node in read(quantize(model, IMAGES))] == ["input", "w", "w.requantise"]

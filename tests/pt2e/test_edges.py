@@ -1,9 +1,11 @@
 """What PT2E can make and hwgen cannot build; and grids that are hard to keep within one step."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
-from quantised import Bits, quantised
+from quantised import Bits, prepare_pt2e, quantised, x86
 from torch import nn
 
 from hwgen.compress import compare, quantize
@@ -103,6 +105,16 @@ def test_scales_that_are_no_numbers():
     assert "has a scale that is not a positive number; quantise it again" in edited(nothing)
 
 
+def test_it_is_converted_first():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(Branches().eval(), (IMAGES,)).module()
+        prepared = prepare_pt2e(program, Bits())
+    with pytest.raises(UserError) as error:
+        quantize(prepared, IMAGES)
+    assert str(error.value) == "PT2E has prepared the network only; call convert_pt2e"
+
+
 def test_it_is_not_quantised_again():
     with pytest.raises(UserError) as error:
         quantize(quantised(Branches().eval(), IMAGES, Bits()), IMAGES)
@@ -133,3 +145,15 @@ def test_sums_coarser_than_what_they_are_rounded_to(weights):
     model = Branches()
     special = {"a": (weights, 12), "b": (weights, 12)}
     assert largest(model, Bits(8, 4, signed=False, special=special)) <= 1
+
+
+def test_a_quantizer_of_torchaos_own():
+    """It leaves what is pooled, and the output, in float."""
+    layers = [nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 2)]
+    layers += [nn.ReLU6(), nn.Flatten(), nn.Linear(6, 5)]
+    quantizer = x86.X86InductorQuantizer()
+    quantizer.set_global(x86.get_default_x86_inductor_quantization_config())
+    model = nn.Sequential(*layers)
+    assert largest(model, quantizer) <= 1
+    output = read(quantised(model, IMAGES, quantizer)).output
+    assert (output.name, output.type.bits) == ("7.requantise", 16)
