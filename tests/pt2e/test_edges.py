@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from quantised import Bits, prepare_pt2e, quantised, x86
+from quantised import Bits, prepare_pt2e, quantised
 from torch import nn
 
 from hwgen.compress import compare, quantize
@@ -149,6 +149,9 @@ def test_sums_coarser_than_what_they_are_rounded_to(weights):
 
 def test_a_quantizer_of_torchaos_own():
     """It leaves what is pooled, and the output, in float."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
     layers = [nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 2)]
     layers += [nn.ReLU6(), nn.Flatten(), nn.Linear(6, 5)]
     quantizer = x86.X86InductorQuantizer()
