@@ -16,6 +16,7 @@ from pathlib import Path
 from torch import nn
 
 from . import reference
+from .cifar_resnet8 import CifarResNet8
 from .digits_mlp import DigitsMLP
 from .fashion_cnn import FashionCNN
 from .reference import Reference, ReferenceFilesError, accuracy
@@ -23,6 +24,7 @@ from .reference import Reference, ReferenceFilesError, accuracy
 __all__ = ["Reference", "ReferenceFilesError", "accuracy", "load", "names"]
 
 _NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "cifar_resnet8": CifarResNet8,
     "digits_mlp": DigitsMLP,
     "fashion_cnn": FashionCNN,
 }

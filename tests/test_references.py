@@ -93,3 +93,31 @@ def test_digits_are_those_of_the_package():
     np.testing.assert_array_equal(shipped.test_images, reference.pixels(dataset.test_images))
     np.testing.assert_array_equal(shipped.test_labels, dataset.test_labels)
     assert len(dataset.train_images) == 1437
+
+
+def test_cifar_is_known_by_its_hash(tmp_path):
+    data = importlib.import_module("hwgen.models.cifar_resnet8.data")
+    with pytest.raises(data.DataError, match=r"neither data_batch_1\.bin to 5 .* name its folder"):
+        data.read(tmp_path)
+    records = np.zeros((10_000, 1 + 3 * 32 * 32), np.uint8)
+    for name in (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"):
+        records.tofile(tmp_path / f"{name}.bin")
+    with pytest.raises(data.DataError, match="is not CIFAR-10: its train images differ"):
+        data.read(tmp_path)
+    records[:3].tofile(tmp_path / "data_batch_2.bin")
+    with pytest.raises(data.DataError, match="is damaged: 122"):
+        data.read(tmp_path)
+
+
+@pytest.mark.skipif(
+    not importlib.import_module("hwgen.models.cifar_resnet8.data").FOLDER.is_dir(),
+    reason="CIFAR-10 is not here",
+)
+def test_shipped_images_of_cifar_are_those_of_the_data_set():
+    data = importlib.import_module("hwgen.models.cifar_resnet8.data")
+    dataset, shipped = data.read(), models.load("cifar_resnet8")
+    count = len(shipped.test_images)
+    np.testing.assert_array_equal(
+        shipped.test_images, reference.pixels(dataset.test_images[:count])
+    )
+    np.testing.assert_array_equal(shipped.test_labels, dataset.test_labels[:count])
