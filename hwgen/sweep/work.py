@@ -77,11 +77,12 @@ def workers(jobs: int, test: tuple[np.ndarray, np.ndarray] | None) -> Iterator[E
     before = set(multiprocessing.active_children())
     pool = None
     try:
-        with _one_thread():  # inherited by the processes, which start at the first submission
+        with _one_thread(), _no_interrupts():  # which the processes inherit
             pool = ProcessPoolExecutor(
                 jobs, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(test,)
             )
-            yield pool
+            pool.submit(os.getpid)  # starts them all
+        yield pool
         pool.shutdown()
     except BrokenProcessPool as error:
         raise ToolError(
@@ -118,6 +119,16 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Ctrl-C waits, so that no process is half started; and the started ones never see it."""
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
 def _start(test: tuple[np.ndarray, np.ndarray] | None) -> None:
     global _test
     _test = test
@@ -125,7 +136,6 @@ def _start(test: tuple[np.ndarray, np.ndarray] | None) -> None:
 
 def _begin(test: tuple[np.ndarray, np.ndarray] | None) -> None:
     """A worker process begins."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends the others
     threading.Thread(target=_follow, daemon=True).start()
     _start(test)
     if "torch" in sys.modules:
