@@ -93,7 +93,7 @@ class Bench:
         planning = perf_counter() - start
         assert model.test is not None, "reference networks come with a test set"
         frames = quantise_input(network, model.test[0][:FRAMES])
-        report = record.fresh(model.name, planned, self.prepared.made.accuracy)
+        report = record.fresh(model.name, planned, asdict(self.prepared.made.decisions))
         folder = self.work / self.board
         start = perf_counter()
         write_build(folder, model.name, network, planned, frames, report, True, progress)
@@ -169,7 +169,7 @@ class Bench:
             "title": board.title,
             "bit_exact": simulated["bit_exact"],
             "every_frame_on_time": simulated["every_frame_on_time"],
-            "accuracy": self.prepared.made.accuracy,
+            "accuracy": asdict(self.prepared.made.decisions),
             "cycles": {
                 key: {"estimated": getattr(planned, key), "simulated": simulated[key]}
                 for key in ("interval", "latency")

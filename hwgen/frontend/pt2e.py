@@ -182,10 +182,10 @@ def _hoist_roundings(program: fx.GraphModule) -> None:
 
 
 def _is_unrounded(node: fx.Node) -> bool:
-    """Whether what a pool or flatten reads are sums that nothing has rounded yet."""
-    while _is(node, SAME_GRID | CLIPS):
+    """Whether what a pool or flatten reads is off its grid: sums, or what is still to be clipped."""
+    while _is(node, SAME_GRID):
         node = node.args[0]  # type: ignore[assignment]
-    return _is(node, SUMS)
+    return _is(node, SUMS | CLIPS)
 
 
 def _is(node: fx.Node, kinds: set[str]) -> bool:

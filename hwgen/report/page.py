@@ -138,6 +138,14 @@ def _verdicts(plan: Plan, report: Mapping) -> list[Verdict]:
                 "float",
             )
         )
+    elif accuracy.get("agreement") is not None:
+        found.append(
+            Verdict(
+                "Agreement",
+                f"{accuracy['agreement']:.2f} %",
+                f"of {accuracy['images']:,} images, for which integers and floats choose the same",
+            )
+        )
     fits = plan.area.fits(plan.board)
     most = max(plan.area.share(plan.board).items(), key=lambda item: item[1])
     found.append(

@@ -160,3 +160,8 @@ def test_a_quantizer_of_torchaos_own():
     assert largest(model, quantizer) <= 1
     output = read(quantised(model, IMAGES, quantizer)).output
     assert (output.name, output.type.bits) == ("7.requantise", 16)
+
+
+def test_activations_behind_pools_of_what_is_rounded_already():
+    layers = [nn.Conv2d(2, 4, 3), nn.MaxPool2d(2), nn.Hardtanh(-0.2, 0.3), nn.Flatten()]
+    assert largest(nn.Sequential(*layers, nn.Linear(16, 5)), Bits(only_layers=True)) <= 1
