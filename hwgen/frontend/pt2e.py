@@ -182,7 +182,7 @@ def _hoist_roundings(program: fx.GraphModule) -> None:
 
 
 def _is_unrounded(node: fx.Node) -> bool:
-    """Whether what a pool or flatten reads is off its grid: sums, or what is still to be clipped."""
+    """Whether what a pool or flatten reads is off its grid: sums, or still to be clipped."""
     while _is(node, SAME_GRID):
         node = node.args[0]  # type: ignore[assignment]
     return _is(node, SUMS | CLIPS)
