@@ -5,22 +5,28 @@ from typing import Protocol
 from hwgen.beats import Beats
 from hwgen.network import (
     Add,
+    Concat,
     Conv2d,
     FirstSpike,
     Leaky,
     Linear,
     MaxPool2d,
     Op,
+    Pad2d,
     RateCode,
     Requantise,
+    Slice,
     SpikeCount,
     SpikingLinear,
     SumPool2d,
+    Upsample2d,
 )
 from hwgen.primitives import Part
 from hwgen.rtl_templates.channelwise import ChannelwiseSpec
+from hwgen.rtl_templates.concat import ConcatSpec
 from hwgen.rtl_templates.conv import ConvSpec
 from hwgen.rtl_templates.convert import ConvertSpec
+from hwgen.rtl_templates.edges import PadSpec, SliceSpec
 from hwgen.rtl_templates.fifo import FifoSpec
 from hwgen.rtl_templates.join import AddSpec, ForkSpec
 from hwgen.rtl_templates.memory import VerilogTarget
@@ -28,6 +34,7 @@ from hwgen.rtl_templates.multiply import Style
 from hwgen.rtl_templates.requantise import RequantiseSpec
 from hwgen.rtl_templates.spike_coding import RateSpec, ReadoutSpec
 from hwgen.rtl_templates.spiking import LeakySpec, SpikingSpec
+from hwgen.rtl_templates.upsample import UpsampleSpec
 from hwgen.rtl_templates.winograd import WinogradSpec
 from hwgen.schedule import Schedule
 
@@ -35,17 +42,21 @@ __all__ = [
     "ENGINES",
     "AddSpec",
     "ChannelwiseSpec",
+    "ConcatSpec",
     "ConvSpec",
     "ConvertSpec",
     "FifoSpec",
     "ForkSpec",
     "LeakySpec",
+    "PadSpec",
     "RateSpec",
     "ReadoutSpec",
     "RequantiseSpec",
+    "SliceSpec",
     "Spec",
     "SpikingSpec",
     "Style",
+    "UpsampleSpec",
     "VerilogTarget",
     "WinogradSpec",
 ]
@@ -73,6 +84,10 @@ ENGINES: dict[type[Op], tuple[type, ...]] = {
     MaxPool2d: (ChannelwiseSpec,),
     SumPool2d: (ChannelwiseSpec,),
     Add: (AddSpec,),
+    Concat: (ConcatSpec,),
+    Slice: (SliceSpec,),
+    Pad2d: (PadSpec,),
+    Upsample2d: (UpsampleSpec,),
     Requantise: (RequantiseSpec,),
     RateCode: (RateSpec,),
     Leaky: (LeakySpec,),

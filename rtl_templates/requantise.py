@@ -7,7 +7,7 @@ from itertools import pairwise
 from operator import add
 
 import numpy as np
-from amaranth import C, Cat, Const, Module, Mux, Signal, signed
+from amaranth import C, Cat, Const, Module, Mux, Shape, Signal, signed
 from amaranth.lib import wiring
 
 from hwgen.beats import Beats
@@ -47,6 +47,8 @@ class RequantiseSpec:
     def __post_init__(self):
         if self.style not in (BLOCK, SOFT):
             raise ValueError("the products of a requantisation share no operand")
+        if self.style == SOFT and self.op.negative is not None:
+            raise ValueError("products in LUTs have one multiplier a channel")
         _ = self.inputs, self.outputs  # which check the folding
 
     @property
@@ -79,14 +81,13 @@ class RequantiseSpec:
     def products(self) -> Products:
         """Products of one lane: every pixel's sum with its scale. In LUTs they are made whole; a
         scale is unsigned, a weight is not."""
-        source, bits = self.op.input, self.scale_bits + 1
-        style = self.style
-        return Products(source.bits, source.signed, bits, style=style, pixels=self.pixels)
+        bits = self.scale_bits + 1
+        return Products(*self.op.centred, bits, style=self.style, pixels=self.pixels)
 
     @property
     def pieces(self) -> list[tuple[int, int]]:
         """First bit and bits of each piece of a sum."""
-        bits = self.op.input.bits
+        bits, _ = self.op.centred
         step = 0 if self.products.soft else self.limb
         step = step or bits
         # What is left over at the top joins the last piece if that is then still a bit wider only.
@@ -100,8 +101,15 @@ class RequantiseSpec:
 
     @property
     def scale_bits(self) -> int:
-        """Bits of a multiplier, unsigned."""
-        return max(1, int(self.op.multiplier.max()).bit_length())
+        """Bits of a multiplier without its sign."""
+        negative = 0 if self.op.negative is None else int(np.abs(self.op.negative).max())
+        return max(1, max(int(self.op.multiplier.max()), negative).bit_length())
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits of a multiplier in memory, with its sign if any is negative."""
+        negative = self.op.negative is not None and bool((self.op.negative < 0).any())
+        return self.scale_bits + negative
 
     @property
     def offset(self) -> int:
@@ -115,9 +123,11 @@ class RequantiseSpec:
         return self.folds * self.lanes != self.op.input.channels
 
     def scale_words(self) -> np.ndarray:
-        """Multipliers, (folds, lanes)."""
+        """Multipliers, (folds, lanes); those for negative sums are as many more in each row."""
         spare = self.folds * self.lanes - self.op.input.channels
-        return np.pad(self.op.multiplier.astype(np.int64), (0, spare)).reshape(-1, self.lanes)
+        sides = [side for side in (self.op.multiplier, self.op.negative) if side is not None]
+        words = [np.pad(s.astype(np.int64), (0, spare)).reshape(-1, self.lanes) for s in sides]
+        return np.hstack(words)
 
     def process(self) -> Process:
         """Every beat of the frame, one a step."""
@@ -131,16 +141,18 @@ class RequantiseSpec:
 
     def primitives(self) -> list[Part]:
         op, values, put = self.op, self.inputs[0].values, self.process().puts[0]
-        wide = op.input.bits
+        wide, _ = op.centred
         unused = max(0, op.shift - 1)  # low bits that the shift drops and rounding never carries
         parts: list[Part] = [
             *Sequencer.primitives(self.process()),
             Register((wide - unused if op.is_shift else wide) * values + self.latency - 1),
         ]
+        if op.input.zero_point:
+            parts.append(Adder(wide, values, constant=True))
         if not op.is_shift:
-            words, bits = len(self.scale_words()), self.scale_bits
+            (words, lanes), bits = self.scale_words().shape, self.scale_bits
             if words > 1:
-                parts.append(Memory(words, self.lanes * bits, "rom"))
+                parts.append(Memory(words, lanes * self.stored_bits, "rom"))
             if self.products.soft:
                 parts += self.products.primitives(self.lanes)
             for _, piece in () if self.products.soft else self.pieces:
@@ -150,7 +162,11 @@ class RequantiseSpec:
             wide += bits
             if len(self.pieces) > 1:
                 parts += [Adder(wide, values), Register((wide - unused) * values)]
-            parts.append(Register((self.lanes * bits if words > 1 else 0) + op.input.bits * values))
+            if op.negative is not None:
+                parts += [MuxPart(self.stored_bits, 2, values), Register(self.stored_bits * values)]
+            elif words > 1:
+                parts.append(Register(lanes * bits))
+            parts.append(Register(op.centred[0] * values))
         if self.offset:
             parts.append(Adder(wide + 1 - unused, values, constant=True))
         narrow = max(2, wide + 1 - op.shift)
@@ -174,7 +190,7 @@ class RequantiseSpec:
             for pixels in (n for n in range(1, width + 1) if width % n == 0):
                 spec = RequantiseSpec((op,), lanes, pixels, LIMBS.get(family, 0))
                 yield spec
-                if RULES[family] and not op.is_shift:
+                if RULES[family] and not op.is_shift and op.negative is None:
                     yield replace(spec, style=SOFT)
 
 
@@ -200,10 +216,9 @@ class Requantiser(wiring.Component):
         ]
         fold = sequencer.index[1]
         values = split(self.i.payload, spec.inputs[0].values, op.input.bits, op.input.signed)
-        values = [register(m, value) for value in values]
+        values = [register(m, self._centred(value)) for value in values]
         if not op.is_shift:
-            scales = self._scales(m, fold)
-            scales = [s if isinstance(s, Const) else register(m, s) for s in scales]
+            scales = self._scales_of(m, fold, values)
             values = [register(m, value) for value in values]
             terms = self._products(m, values, scales)
         else:
@@ -218,6 +233,14 @@ class Requantiser(wiring.Component):
         m.d.comb += queue.data.eq(join(clipped, op.bits))
         return m
 
+    def _centred(self, value):
+        """``value`` less its zero point, in as many bits as that takes."""
+        bits, is_signed = self.spec.op.centred
+        if not self.spec.op.input.zero_point:
+            return value
+        value = (value - self.spec.op.input.zero_point)[:bits]
+        return value.as_signed() if is_signed else value
+
     def _round(self, value, carry):
         """A product shifted right, with the zero point."""
         offset = C(self.spec.offset, signed(self.spec.offset.bit_length() + 1))
@@ -229,9 +252,8 @@ class Requantiser(wiring.Component):
         """Each value times its scale, and what is to be added to it."""
         spec = self.spec
         if not spec.products.soft:
-            return [
-                (self._product(m, v, scales[n % spec.lanes]), None) for n, v in enumerate(values)
-            ]
+            pairs = zip(values, scales, strict=True)
+            return [(self._product(m, *pair), None) for pair in pairs]
         made = [
             spec.products.build(m, values[n :: spec.lanes], [Cat(scales[n], C(0, 1)).as_signed()])
             for n in range(spec.lanes)
@@ -243,20 +265,33 @@ class Requantiser(wiring.Component):
         terms = []
         for start, bits in self.spec.pieces:
             piece = value[start : start + bits]
-            if self.spec.op.input.signed and start + bits == len(value):
+            if self.spec.op.centred[1] and start + bits == len(value):
                 piece = piece.as_signed()  # the sign is in the last
             terms.append(register(m, piece * scale) << start)
         return terms[0] if len(terms) == 1 else register(m, reduce(add, terms))
 
+    def _scales_of(self, m, fold, values):
+        """Multiplier of each of ``values``, two cycles after ``fold``, one after the values."""
+        spec, lanes = self.spec, self.spec.lanes
+        scales = self._scales(m, fold)
+        if spec.op.negative is not None:
+            below = (value[-1] if spec.op.centred[1] else C(0, 1) for value in values)
+            pairs = ((scales[n % lanes], scales[lanes + n % lanes]) for n in range(len(values)))
+            chosen = (Mux(low, b, a) for low, (a, b) in zip(below, pairs, strict=True))
+            return [register(m, scale) for scale in chosen]
+        scales = [s if isinstance(s, Const) else register(m, s) for s in scales]
+        return [scales[n % lanes] for n in range(len(values))]
+
     def _scales(self, m, fold):
-        """Multiplier of each lane, in the cycle after ``fold``."""
-        words, bits = self.spec.scale_words(), self.spec.scale_bits
+        """Multipliers of each lane, in the cycle after ``fold``."""
+        words, bits = self.spec.scale_words(), self.spec.stored_bits
+        is_signed = bits > self.spec.scale_bits
         if len(words) == 1 or (words == words[0]).all():
-            return [C(int(scale), bits) for scale in words[0]]
-        rom = Rom(words_of(words, bits), bits * self.spec.lanes, f"{self.name}_scales")
+            return [C(int(scale), Shape(bits, is_signed)) for scale in words[0]]
+        rom = Rom(words_of(words, bits), bits * words.shape[1], f"{self.name}_scales")
         m.submodules.scales = rom
         m.d.comb += rom.address.eq(fold)
-        return split(rom.data, self.spec.lanes, bits, False)
+        return split(rom.data, words.shape[1], bits, is_signed)
 
     def _present(self, fold):
         """Whether each lane has a channel."""

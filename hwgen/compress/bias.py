@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import fx
 
-from hwgen.compress.passes import set_bias
+from hwgen.compress.affine import set_bias
 from hwgen.frontend.calls import constant
 from hwgen.frontend.program import arguments, tensor_of
 

@@ -10,7 +10,7 @@ from torch import fx
 
 from hwgen.frontend.images import Images, frames_of, quantise_input
 from hwgen.frontend.read import read_pairs
-from hwgen.network import Network, TensorType
+from hwgen.network import Input, Network, Requantise, TensorType
 
 __all__ = ["Difference", "compare"]
 
@@ -53,7 +53,9 @@ def compare(program: fx.GraphModule, network: Network, images: Images) -> Mappin
 
 def name_is_sum(network: Network, name: str) -> bool:
     """Whether a node's integers are sums, not yet rounded to what the program holds."""
-    return network[name].op.kind in ("conv2d", "linear", "sum_pool2d", "add")
+    return any(isinstance(n.op, Requantise) and name in n.inputs for n in network) and not (
+        isinstance(network[name].op, Requantise | Input)
+    )
 
 
 class _Runner(fx.Interpreter):

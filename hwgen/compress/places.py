@@ -1,15 +1,26 @@
 """Where a program's tensors are rounded to grids of integers."""
 
 from collections.abc import Iterator, Mapping
+from math import inf
 
 from torch import fx
 
 from hwgen.compress.settings import Settings
 from hwgen.compress.ties import Place
-from hwgen.frontend.calls import CLIPS, SAME_GRID, SUMS, calls, layer_of, op_of
-from hwgen.frontend.geometry import average_of
+from hwgen.frontend.calls import (
+    ACTIVATIONS,
+    AVERAGES,
+    PADS,
+    SAME_GRID,
+    calls,
+    layer_of,
+    op_of,
+    read_by,
+    rounds,
+)
+from hwgen.frontend.geometry import average_of, pad_of
 
-__all__ = ["find_places", "is_clip"]
+__all__ = ["find_places", "is_activation", "pads", "roots"]
 
 
 def find_places(
@@ -24,46 +35,54 @@ def find_places(
     (leaving,) = (node for node in program.graph.nodes if node.op == "output")
     # The input's values are given, not computed: clipping any of them helps nothing.
     first = Place(entry, entry, "input", settings.activation_bits("input"), "minmax")
-    last = _root(leaving.all_input_nodes[0])
+    last = set(roots(leaving.all_input_nodes[0]))
+    padded = {root for pad in pads(program) for root in roots(pad)}
     found = {entry: first}
     for maker in calls(program):
-        if op_of(maker) not in SUMS:
+        if not rounds(maker):
             continue
-        reads = maker.args[:2] if op_of(maker) == "add" else maker.args[:1]
-        sources = tuple(found[_root(node)] for node in reads)  # type: ignore[arg-type]
+        sources = tuple(found[root] for node in read_by(maker) for root in roots(node))
         gain = gains[maker] if maker in gains else _gain(maker)
         for exit in _exits(maker):
             layer = layer_of(maker)
-            bits = settings.activation_bits(layer, exit is last)
-            method = "minmax" if exit is last else settings.calibration
+            bits = settings.activation_bits(layer, exit in last)
+            # What is padded with a number must hold it.
+            method = "minmax" if exit in last or exit in padded else settings.calibration
             found[exit] = Place(exit, maker, layer, bits, method, sources, gain)
     return list(found.values())
 
 
-def is_clip(node: fx.Node) -> bool:
+def is_activation(node: fx.Node) -> bool:
     """Whether a node is an activation that the rounding before it does."""
-    return node.op == "call_function" and op_of(node) in CLIPS
+    return node.op == "call_function" and op_of(node) in ACTIVATIONS
 
 
-def _root(node: fx.Node) -> fx.Node:
-    """Where the grid of a tensor was chosen: pools and reshapes leave it as it is."""
-    while node.op == "call_function" and op_of(node) in SAME_GRID:
-        node = node.args[0]  # type: ignore[assignment]
-    return node
+def roots(node: fx.Node) -> list[fx.Node]:
+    """Where the grid of a tensor was chosen: pools and reshapes leave it as it is, and what is
+    concatenated has one grid."""
+    if node.op != "call_function" or op_of(node) not in SAME_GRID:
+        return [node]
+    return list(dict.fromkeys(root for source in read_by(node) for root in roots(source)))
+
+
+def pads(program: fx.GraphModule) -> list[fx.Node]:
+    """Calls that pad with a number other than zero."""
+    found = [(node, pad_of(node)) for node in calls(program) if op_of(node) in PADS]
+    return [node for node, given in found if given and given[1] not in (0.0, -inf)]
 
 
 def _exits(node: fx.Node) -> Iterator[fx.Node]:
     """Sums or activations of them that something else than an activation reads."""
-    clips = [user for user in node.users if is_clip(user)]
-    if len(clips) < len(node.users):
+    following = [user for user in node.users if is_activation(user)]
+    if len(following) < len(node.users):
         yield node
-    for clip in clips:
-        yield from _exits(clip)
+    for activation in following:
+        yield from _exits(activation)
 
 
 def _gain(maker: fx.Node) -> float:
-    """What a step of the sums of an addition or average is, in steps of its input."""
-    if op_of(maker) == "add":
+    """What a step of what is rounded without weights is, in steps of its input."""
+    if op_of(maker) not in AVERAGES:
         return 1.0
     windows = average_of(maker)
     assert windows is not None, "the support check has seen to it"

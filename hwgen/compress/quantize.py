@@ -3,22 +3,34 @@
 import copy
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 import torch
 from torch import fx
 
+from hwgen.compress.affine import set_bias
 from hwgen.compress.bias import channel_means, correct_bias
 from hwgen.compress.observers import Grid, Observed, observe
-from hwgen.compress.passes import PASSES, set_bias
-from hwgen.compress.places import find_places, is_clip
+from hwgen.compress.passes import PASSES
+from hwgen.compress.places import find_places, is_activation, pads, roots
 from hwgen.compress.settings import Settings
 from hwgen.compress.ties import Place, choose_grids
 from hwgen.compress.weights import initial_scales, settle_scales
 from hwgen.errors import Problem, UserError, refuse
-from hwgen.frontend.calls import SUMS, WEIGHTED, calls, constant, layer_of, op_of
+from hwgen.frontend.affine import home_of, is_affine
+from hwgen.frontend.calls import (
+    CONCATS,
+    WEIGHTED,
+    calls,
+    constant,
+    layer_of,
+    op_of,
+    rounds,
+    will_round,
+)
 from hwgen.frontend.check import problems
 from hwgen.frontend.decomposed import is_quantised
 from hwgen.frontend.images import Images, check_frames, frames_of
@@ -59,13 +71,13 @@ def _quantize(model: Source, frames: torch.Tensor, settings: Settings) -> fx.Gra
         chain(
             check_frames(program, frames),
             problems(program),
-            settings.problems(_names(program, WEIGHTED), _names(program, SUMS)),
+            settings.problems(_names(program, _will_have_weights), _names(program, _will_round)),
         )
     )
     program = copy.deepcopy(program)
     for rewrite in PASSES:
         rewrite(program)
-    weighted = [node for node in calls(program) if op_of(node) in WEIGHTED]
+    weighted = [node for node in calls(program) if _has_weights(node)]
     few = frames[:CORRECTED]
     means = channel_means(program, few, weighted)
     scales = {node: _quantise_weights(program, node, settings) for node in weighted}
@@ -75,13 +87,24 @@ def _quantize(model: Source, frames: torch.Tensor, settings: Settings) -> fx.Gra
     # Ranges are those that the layer has with its weights already rounded.
     seen = observe(program, frames, [place.exit for place in places])
     refuse(_overflows(places, seen))
-    grids = choose_grids(places, seen)
+    for pad in pads(program):
+        padding = float(arguments(pad)["value"])
+        for root in roots(pad):
+            seen[root] = replace(
+                seen[root], lo=min(seen[root].lo, padding), hi=max(seen[root].hi, padding)
+            )
+    concats = [roots(node) for node in calls(program) if op_of(node) in CONCATS]
+    grids = choose_grids(places, seen, concats)
     for place in places:
         if place.maker in scales:
             # Of several grids of the same sums, the finest: the others are multiples of it.
             to = min((grids[p] for p in places if p.maker is place.maker), key=lambda g: g.scale)
             layer_scales, bits = scales.pop(place.maker), settings.weight_bits(place.layer)
-            _settle(program, place.maker, bits, layer_scales, grids[place.sources[0]], to)
+            source = min((grids[p] for p in place.sources), key=lambda g: g.scale)
+            _settle(program, place.maker, bits, layer_scales, source, to)
+    for pad in pads(program):
+        held = (grids[place] for place in places if place.exit in roots(pad))
+        _round_padding(pad, min(held, key=lambda grid: grid.scale))
     stored = {name for name, _ in (*program.named_parameters(), *program.named_buffers())}
     times: Counter[str] = Counter()
     for place in places:
@@ -106,9 +129,32 @@ def _overflows(places: Sequence[Place], seen: Mapping[fx.Node, Observed]) -> Ite
             return
 
 
-def _names(program: fx.GraphModule, kinds: set[str]) -> list[str]:
-    """Names of the layers of some kinds, each once."""
-    return list(dict.fromkeys(layer_of(node) for node in calls(program) if op_of(node) in kinds))
+def _round_padding(pad: fx.Node, grid: Grid) -> None:
+    """Pad with the nearest number that the tensor can hold, as its own numbers are rounded."""
+    value = float(arguments(pad)["value"])
+    name = next(n for n, a in enumerate(pad.target._schema.arguments) if a.name == "value")  # type: ignore
+    q = min(max(round(value / grid.scale), -grid.zero_point), grid.hi - grid.zero_point)
+    if name < len(pad.args):
+        pad.update_arg(name, q * grid.scale)
+    else:
+        pad.update_kwarg("value", q * grid.scale)
+
+
+def _names(program: fx.GraphModule, wanted: Callable[[fx.Node], bool]) -> list[str]:
+    """Names of some layers, each once."""
+    return list(dict.fromkeys(layer_of(node) for node in calls(program) if wanted(node)))
+
+
+def _has_weights(node: fx.Node) -> bool:
+    return op_of(node) in WEIGHTED
+
+
+def _will_have_weights(node: fx.Node) -> bool:
+    return _has_weights(node) or (is_affine(node) and home_of(node) == "alone")
+
+
+def _will_round(node: fx.Node) -> bool:
+    return _will_have_weights(node) or (will_round(node) and not is_affine(node))
 
 
 def _quantise_weights(program: fx.GraphModule, node: fx.Node, settings: Settings) -> torch.Tensor:
@@ -169,7 +215,8 @@ def _quantise_activation(program: fx.GraphModule, node: fx.Node, name: str, grid
     following = node.next
     made = _call(program, following, ops.fake_quantize.default, node, names, (0, grid.hi, -1))
     node.replace_all_uses_with(
-        made, delete_user_cb=lambda user: user is not made and not is_clip(user)
+        made,
+        delete_user_cb=lambda user: user is not made and (not is_activation(user) or rounds(user)),
     )
 
 

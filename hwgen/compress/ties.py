@@ -1,12 +1,14 @@
-"""Grids of all activations of a network together: tensors that meet in an addition are tied.
+"""Grids of all activations of a network together: tensors that meet are tied.
 
 An addition is exact where the scales of its operands differ by a power of two. Tensors that must
 agree in this way form a class; every one of them keeps the scale it would have alone as nearly as
-powers of two allow.
+powers of two allow. Tensors that are concatenated share one grid; one that has fewer bits than the
+others has coarser steps of the same range.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from torch import fx
@@ -47,38 +49,73 @@ class Place:
         return min((grids[source].scale for source in self.sources), default=0.0) * self.gain
 
 
-def choose_grids(places: Sequence[Place], seen: Mapping[fx.Node, Observed]) -> dict[Place, Grid]:
+def choose_grids(
+    places: Sequence[Place],
+    seen: Mapping[fx.Node, Observed],
+    side_by_side: Sequence[Sequence[fx.Node]] = (),
+) -> dict[Place, Grid]:
     """A grid for each of ``places``, which are in topological order.
 
+    ``side_by_side`` are the exits that each concatenation joins.
     Sums and averages are rounded by a multiple ``m / 2^s`` that the requantiser has exactly, except
     where one class holds several of them that come from different classes: then all but one are up
     to one part in 2^16 off, which is less than one step of their output.
     """
+    by_exit = {place.exit: place for place in places}
+    shared = _Sets(places)
+    for exits in side_by_side:
+        shared.tie(*(by_exit[exit] for exit in exits))
+    seen = dict(seen)
     alone: dict[Place, Grid] = {}
     for place in places:
+        first, *others = shared.of[place]
+        if others and place is first:
+            together = _together([seen[member.exit] for member in shared.of[place]])
+            seen.update({member.exit: together for member in shared.of[place]})
         # An output much finer than the sums tells nothing more apart, and its roundings would
         # often be ties, which floats and integers break in different ways.
         least = place.step(alone) / 16
-        alone[place] = choose(seen[place.exit], place.bits, place.method, least)
-    return _Tied(_classes(places), alone, seen).grids
+        alike = alone.get(first)
+        if alike is not None and alike.hi == (1 << place.bits) - 1:
+            alone[place] = alike
+        else:
+            whole = any(member.method == "minmax" for member in shared.of[place])
+            method: Calibration = "minmax" if whole else place.method
+            alone[place] = choose(seen[place.exit], place.bits, method, least)
+    return _Tied(_classes(places, shared), alone, seen, shared).grids
 
 
-def _classes(places: Sequence[Place]) -> dict[Place, list[Place]]:
+class _Sets:
+    """Places in disjoint sets, each in topological order."""
+
+    def __init__(self, places: Sequence[Place]):
+        self.of = {place: [place] for place in places}
+        self._order = {place: number for number, place in enumerate(places)}
+
+    def tie(self, *places: Place) -> None:
+        for first, second in pairwise(places):
+            if self.of[first] is not self.of[second]:
+                both = sorted(self.of[first] + self.of[second], key=self._order.__getitem__)
+                self.of.update(dict.fromkeys(both, both))
+
+
+def _together(seen: Sequence[Observed]) -> Observed:
+    """What several tensors hold, side by side."""
+    if len(seen) == 1:
+        return seen[0]
+    sample = np.concatenate([one.sample for one in seen])
+    return Observed(min(one.lo for one in seen), max(one.hi for one in seen), sample)
+
+
+def _classes(places: Sequence[Place], shared: _Sets) -> dict[Place, list[Place]]:
     """The class of each place: all whose scales may differ by powers of two only."""
-    found = {place: [place] for place in places}
-
-    def tie(first: Place, second: Place) -> None:
-        if found[first] is not found[second]:
-            both = found[first] + found[second]
-            both.sort(key=places.index)
-            found.update(dict.fromkeys(both, both))
-
+    found = _Sets(places)
     makers: dict[fx.Node, Place] = {}
     for place in places:
-        tie(place, makers.setdefault(place.maker, place))
+        found.tie(place, makers.setdefault(place.maker, place), *shared.of[place])
         if not place.is_free and op_of(place.maker) == "add":
-            tie(*place.sources)
-    return found
+            found.tie(*place.sources)
+    return found.of
 
 
 class _Tied:
@@ -89,9 +126,11 @@ class _Tied:
         classes: Mapping[Place, list[Place]],
         alone: Mapping[Place, Grid],
         seen: Mapping[fx.Node, Observed],
+        shared: _Sets,
     ):
         self.grids: dict[Place, Grid] = {}
         self._classes, self._alone, self._seen = classes, alone, seen
+        self._shared = shared
         self._begun: set[Place] = set()
         for place in classes:
             self._settle(place)
@@ -123,6 +162,12 @@ class _Tied:
         """Grids whose scales differ by powers of two, at the least cost to all of ``members``."""
         if len(members) == 1:
             return {members[0]: self._alone[members[0]]}
+        # Of those that share a grid, the one with the most bits stands for all.
+        widest = {member: max(self._shared.of[member], key=lambda p: p.bits) for member in members}
+        found = self._tied(list(dict.fromkeys(widest.values())))
+        return {member: _coarser(found[widest[member]], member.bits) for member in members}
+
+    def _tied(self, members: list[Place]) -> dict[Place, Grid]:
         best, least = {}, np.inf
         for base in dict.fromkeys(self._alone[member].scale for member in members):
             tried = {member: self._nearest(member, base) for member in members}
@@ -146,6 +191,12 @@ class _Tied:
         grids = [_moved(alone, base * 2.0**power) for power in sorted(powers)]
         grid, cost = min(((grid, error(sample, grid)) for grid in grids), key=lambda one: one[1])
         return grid, cost / alone.scale**2
+
+
+def _coarser(grid: Grid, bits: int) -> Grid:
+    """The same range in integers of ``bits`` bits; none of them lies outside of it."""
+    less = grid.hi.bit_length() - bits
+    return Grid(grid.scale * 2.0**less, grid.zero_point >> less, (1 << bits) - 1)
 
 
 def _moved(grid: Grid, scale: float) -> Grid:

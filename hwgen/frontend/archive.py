@@ -6,6 +6,7 @@ own ops, shape expressions are never parsed, and pickles (example inputs among t
 """
 
 import json
+import operator
 import re
 import zipfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import fx
 
 from hwgen.errors import Problem, UserError
 from hwgen.frontend.inplace import functional
+from hwgen.frontend.parts import plain_parts
 from hwgen.frontend.program import build, is_layer, training_mode
 
 __all__ = ["read_archive"]
@@ -117,6 +119,7 @@ def _graph(module: dict) -> fx.Graph:
             raise UserError(training_mode(owner))
         leaving.append(made[content["arg"]["as_tensor"]["name"]])
     graph.output(tuple(leaving))
+    plain_parts(graph)
     functional(graph)
     return graph
 
@@ -171,7 +174,11 @@ def _call(graph: fx.Graph, call: dict, made: dict[str, fx.Node], values: dict) -
         elif kind == "as_sym_int" and "as_name" in content:
             made[content["as_name"]] = node
         elif kind == "as_tensors":
-            made |= {part["name"]: node for part in content}
+            for number, part in enumerate(content):
+                made[part["name"]] = one = graph.create_node(
+                    "call_function", operator.getitem, (node, number), name=part["name"]
+                )
+                one.meta = {"path": path, **_meta(values, part["name"])}
 
 
 def _arguments(
@@ -209,6 +216,8 @@ def _value(argument: dict, made: dict[str, fx.Node]) -> Any:
         return _size(value, made)
     if kind == "as_sym_ints":
         return [_size(part, made) for part in value]
+    if kind == "as_float" and value in ("Infinity", "-Infinity"):
+        return float(value)
     parts = value if isinstance(value, list) else [value]
     if kind in PLAIN and all(isinstance(part, int | float | str) for part in parts):
         return value

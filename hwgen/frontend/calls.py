@@ -4,18 +4,28 @@ import torch
 from torch import fx
 
 __all__ = [
+    "ACTIVATIONS",
     "ASIDE",
+    "AVERAGES",
     "CLIPS",
+    "CONCATS",
     "CONSTANT_OPS",
+    "CONVS",
+    "MAX_POOLS",
+    "PADS",
     "RESHAPES",
     "SAME_GRID",
     "SUMS",
     "UNCHANGED",
+    "UPSAMPLES",
     "WEIGHTED",
     "calls",
     "constant",
     "layer_of",
     "op_of",
+    "read_by",
+    "rounds",
+    "will_round",
 ]
 
 #: Ops that only arrange the frame's numbers anew; supported where they make a vector of it.
@@ -29,13 +39,24 @@ ASIDE = {"sym_size", "_assert_tensor_metadata", "getitem"}
 #: Ops of this project that put a tensor on a grid of integers.
 CONSTANT_OPS = {"fake_quantize", "binarize"}
 #: Layers that have weights in the integer network.
-WEIGHTED = {"conv2d", "linear"}
+CONVS = {"conv1d", "conv2d"}
+WEIGHTED = {*CONVS, "linear"}
+AVERAGES = {"avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "mean"}
 #: Ops whose results are sums, wider than what goes in: they are rounded afterwards.
-SUMS = {*WEIGHTED, "add", "avg_pool2d", "adaptive_avg_pool2d", "mean"}
-#: Activations that the clipping of the rounding before them does.
+SUMS = {*WEIGHTED, *AVERAGES, "add"}
+#: Ops that become weights, where an operand is stored or a number.
+CONSTANTS = {"batch_norm", "sub", "rsub", "mul", "div", "neg"}
+#: Activations that the clipping of a rounding does.
 CLIPS = {"relu", "relu6", "hardtanh", "clamp", "clip", "clamp_min", "clamp_max"}
-#: Ops whose results are on the very grid of their input.
-SAME_GRID = {"max_pool2d", "flatten", "pad", "constant_pad_nd"}
+#: Activations that a rounding does, one that multiplies negative sums by another number included.
+ACTIVATIONS = {*CLIPS, "leaky_relu", "prelu"}
+MAX_POOLS = {"max_pool1d", "max_pool2d"}
+CONCATS = {"cat", "concat", "concatenate"}
+UPSAMPLES = {"upsample_nearest1d", "upsample_nearest2d", "_upsample_nearest_exact1d",
+             "_upsample_nearest_exact2d"}  # fmt: skip
+PADS = {"pad", "constant_pad_nd"}
+#: Ops whose results are on the very grid of their input, or of all their inputs.
+SAME_GRID = {*MAX_POOLS, *CONCATS, *UPSAMPLES, *PADS, "flatten", "slice"}
 
 
 def calls(program: fx.GraphModule) -> list[fx.Node]:
@@ -62,10 +83,38 @@ def layer_of(node: fx.Node) -> str:
 
     A call outside of torch's layers has the name of its module and its own: ``layer1.0.add``.
     """
-    if op_of(node) in ("conv2d", "linear", "batch_norm"):
+    if op_of(node) in (*WEIGHTED, "batch_norm"):
         weight = constant(node.args[1])
         if weight is not None:
             target = str(weight.target)
             return target.rpartition(".")[0] or target
     path, is_layer = node.meta.get("path", ("", False))
     return path if is_layer and path else f"{path}.{node.name}" if path else node.name
+
+
+def read_by(node: fx.Node) -> list[fx.Node]:
+    """The tensors that a call computes from, those that are stored left out."""
+    count = {**dict.fromkeys(CONCATS, None), "add": 2}.get(op_of(node), 1)
+    given = node.args[0] if count is None else node.args[:count]
+    return [one for one in given if isinstance(one, fx.Node)]  # type: ignore[union-attr]
+
+
+def rounds(node: fx.Node) -> bool:
+    """Whether the result of a call is rounded: sums, and activations of what is no sum."""
+    return _rounds(node, set())
+
+
+def will_round(node: fx.Node) -> bool:
+    """The same before ``compress`` has moved activations to before pools and reshapes."""
+    return _rounds(node, {*UNCHANGED, *RESHAPES, *MAX_POOLS})
+
+
+def _rounds(node: fx.Node, through: set[str]) -> bool:
+    if op_of(node) not in ACTIVATIONS:
+        return op_of(node) in SUMS
+    source = node.args[0]
+    while isinstance(source, fx.Node) and source.op == "call_function":
+        if op_of(source) not in through:
+            return op_of(source) not in {*SUMS, *ACTIVATIONS, *CONSTANTS}
+        source = source.args[0]
+    return True

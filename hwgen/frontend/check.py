@@ -7,23 +7,35 @@ import torch
 from torch import fx
 
 from hwgen.errors import Problem
-from hwgen.frontend.calls import ASIDE, CONSTANT_OPS, SUMS, calls, constant, layer_of, op_of
+from hwgen.frontend.affine import is_affine, source_of
+from hwgen.frontend.calls import (
+    ASIDE,
+    CONSTANT_OPS,
+    WEIGHTED,
+    calls,
+    constant,
+    layer_of,
+    op_of,
+    will_round,
+)
+from hwgen.frontend.neighbours import sizes
 from hwgen.frontend.program import ORIGIN, arguments, tensor_of
-from hwgen.frontend.rules import NEAREST, RULES, sizes
+from hwgen.frontend.rules import NEAREST, RULES
 
 __all__ = ["problems"]
 
 #: Names that hwgen gives itself.
 TAKEN = {"input": "the network's input", "default": "the bits of every other layer"}
 
-LAYERS = "use Conv2d, Linear, BatchNorm, ReLU, pools, additions and Flatten"
+LAYERS = "use Conv2d, Linear, BatchNorm, ReLU, pools, additions, concatenation and Flatten"
 
 
 def problems(program: fx.GraphModule) -> Iterator[Problem]:
     """Everything that hwgen cannot build, each with its layer, the reason and what it can."""
     yield from _edges(program)
-    named = [node for node in calls(program) if op_of(node) in (*SUMS, "batch_norm")]
-    shared = Counter(layer_of(node) for node in named if op_of(node) in _STORED)
+    named = [node for node in calls(program) if will_round(node) or op_of(node) == "batch_norm"]
+    weighted = {*WEIGHTED, "batch_norm"}
+    shared = Counter(layer_of(node) for node in named if op_of(node) in weighted)
     for name, times in shared.items():
         if times > 1:
             yield Problem(name, f"is called {times} times", "give each call a layer of its own")
@@ -45,8 +57,8 @@ def _edges(program: fx.GraphModule) -> Iterator[Problem]:
     for node in inputs:
         name = "input" if len(inputs) == 1 else node.name
         shape, kind = node.meta.get("shape"), node.meta.get("dtype")
-        if shape is None or len(shape) not in (2, 4):
-            yield Problem(name, f"has the shape {shape}", "use (N, C, H, W) or (N, F)")
+        if shape is None or len(shape) not in (2, 3, 4):
+            yield Problem(name, f"has the shape {shape}", "use (N, C, H, W), (N, C, L) or (N, F)")
         elif None in shape[1:]:
             reason = f"its shape {sizes(shape)} is not fixed"
             yield Problem(name, reason, "let only the batch vary: export with fixed sizes")
@@ -77,13 +89,14 @@ def _call(program: fx.GraphModule, node: fx.Node) -> Iterator[Problem]:
         yield Problem(layer, f"{kind.replace('::', '.')} is not supported", remedy)
         return
     yield from (Problem(layer, *found) for found in rule(node))
-    if op in _STORED:
+    if op in _STORED or is_affine(node):
         yield from _weights(program, node, layer)
 
 
 def _weights(program: fx.GraphModule, node: fx.Node, layer: str) -> Iterator[Problem]:
     for place, given in arguments(node).items():
-        if place == "input" or not isinstance(given, fx.Node):
+        computed = source_of(node) if is_affine(node) else node.args[0]
+        if given is computed or not isinstance(given, fx.Node):
             continue
         source = constant(given)
         if source is None:
@@ -106,4 +119,4 @@ def _weights(program: fx.GraphModule, node: fx.Node, layer: str) -> Iterator[Pro
 
 _COUNTER = "num_batches_tracked"
 # Calls that read stored tensors.
-_STORED = {"conv2d", "linear", "batch_norm"}
+_STORED = {*WEIGHTED, "batch_norm", "prelu"}

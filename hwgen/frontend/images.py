@@ -51,11 +51,11 @@ def load_calibration(path: Path | str) -> np.ndarray:
 def frames_of(images: Images) -> torch.Tensor:
     """``images`` as float32 (N, ...); UserError if they are no inputs of a network."""
     given = as_array(images)
-    wanted = "give float32 (N, C, H, W) or (N, F), as the network takes them"
+    wanted = "give float32 (N, C, H, W), (N, C, L) or (N, F), as the network takes them"
     found = f"the inputs are {given.dtype} of shape {given.shape}"
     if given.dtype not in (np.float16, np.float32, np.float64):
         raise UserError(Problem(None, found, wanted))
-    if given.ndim not in (2, 4) or given.size == 0:
+    if given.ndim not in (2, 3, 4) or given.size == 0:
         raise UserError(Problem(None, found, wanted))
     wrong = int((~np.isfinite(given)).any(axis=tuple(range(1, given.ndim))).sum())
     if wrong:
@@ -97,11 +97,14 @@ def check_frames(program: fx.GraphModule, frames: torch.Tensor) -> Iterator[Prob
 
 
 def quantise_input(network: Network, images: Images) -> np.ndarray:
-    """The integers that enter the network: (N, C, H, W) floats to (N, H, W, C), (N, F) to (N, F).
+    """The integers that enter the network: (N, C, H, W) floats to (N, H, W, C), (N, C, L) to
+    (N, 1, L, C), (N, F) to (N, F).
 
     ``clip(round(x / scale) + zero_point, lo, hi)``, in float64, half to even. Raises UserError.
     """
     frames = frames_of(images).numpy()
+    if frames.ndim == 3:
+        frames = frames[:, :, None]  # lines are maps of one row
     if frames.ndim == 4:
         frames = np.ascontiguousarray(frames.transpose(0, 2, 3, 1))
     source = network.input.type

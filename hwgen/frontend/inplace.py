@@ -11,7 +11,7 @@ from hwgen.frontend.calls import RESHAPES, UNCHANGED, layer_of, op_of
 __all__ = ["functional"]
 
 # Ops whose result may share its memory with their input.
-VIEWS = RESHAPES | UNCHANGED
+VIEWS = RESHAPES | UNCHANGED | {"slice"}
 
 
 def functional(graph: fx.Graph) -> None:

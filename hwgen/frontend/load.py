@@ -15,6 +15,7 @@ from hwgen.frontend.archive import read_archive
 from hwgen.frontend.decomposed import is_dequantize, is_quantised, is_quantize
 from hwgen.frontend.export import export
 from hwgen.frontend.inplace import functional
+from hwgen.frontend.parts import plain_parts
 from hwgen.frontend.program import build, is_layer, is_program, training_mode
 
 __all__ = ["Source", "load"]
@@ -61,6 +62,7 @@ def _flat(exported: ExportedProgram) -> fx.GraphModule:
             made = graph.node_copy(node, lambda old: new[old])
         made.meta = _meta(node)
         new[node] = made
+    plain_parts(graph)
     functional(graph)
     return build({**exported.state_dict, **exported.constants}, graph)
 

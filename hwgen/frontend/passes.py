@@ -4,14 +4,25 @@ expect: one output, plain ``flatten``, activations before pools, and nothing tha
 import torch
 from torch import fx
 
-from hwgen.frontend.calls import CLIPS, RESHAPES, UNCHANGED, calls, op_of
-from hwgen.frontend.geometry import average_of, clip_of
+from hwgen.frontend.activations import clip_of, slopes_of
+from hwgen.frontend.calls import (
+    ACTIVATIONS,
+    AVERAGES,
+    CLIPS,
+    MAX_POOLS,
+    RESHAPES,
+    UNCHANGED,
+    UPSAMPLES,
+    calls,
+    op_of,
+)
+from hwgen.frontend.geometry import average_of
 
 __all__ = [
     "bypass",
     "drop_unchanged",
-    "hoist_clips",
-    "merge_clips",
+    "hoist_activations",
+    "merge_activations",
     "one_output",
     "plain_flatten",
 ]
@@ -35,7 +46,7 @@ def drop_unchanged(program: fx.GraphModule) -> None:
 
 
 def _averages_nothing(node: fx.Node) -> bool:
-    windows = average_of(node) if op_of(node) in ("avg_pool2d", "adaptive_avg_pool2d") else None
+    windows = average_of(node) if op_of(node) in AVERAGES - {"mean"} else None
     return windows == ((1, 1), (1, 1), (0, 0, 0, 0), 1)
 
 
@@ -56,13 +67,13 @@ def plain_flatten(program: fx.GraphModule) -> None:
     program.graph.eliminate_dead_code()  # sizes that only a view has asked for
 
 
-def hoist_clips(program: fx.GraphModule) -> None:
+def hoist_activations(program: fx.GraphModule) -> None:
     """A ReLU behind a pool or flatten to before it, where the rounding of sums does it."""
     for node in calls(program):
-        if op_of(node) not in CLIPS:
+        if op_of(node) not in ACTIVATIONS:
             continue
         source: fx.Node = node.args[0]  # type: ignore[assignment]
-        while op_of(source) in ("max_pool2d", "flatten"):
+        while _commutes(program, node, source):
             before: fx.Node = source.args[0]  # type: ignore[assignment]
             with program.graph.inserting_before(source):
                 clip = program.graph.node_copy(node)
@@ -77,12 +88,24 @@ def hoist_clips(program: fx.GraphModule) -> None:
             node, source = clip, before
 
 
-def merge_clips(program: fx.GraphModule) -> None:
+def _commutes(program: fx.GraphModule, node: fx.Node, source: fx.Node) -> bool:
+    """Whether an activation may as well come before ``source``."""
+    if op_of(source) in MAX_POOLS:
+        return op_of(node) in CLIPS or min(slopes_of(program, node)) >= 0
+    if op_of(node) == "prelu" and op_of(source) == "flatten":
+        return len(slopes_of(program, node)) == 1  # a slope is one channel's
+    # A part that others read otherwise would be rounded whole, and once more.
+    alone = len(source.users) == 1
+    return op_of(source) == "flatten" or (op_of(source) in UPSAMPLES and alone)
+
+
+def merge_activations(program: fx.GraphModule) -> None:
     """The same activation of the same tensor once."""
     first: dict[tuple, fx.Node] = {}
     for node in calls(program):
-        if op_of(node) in CLIPS:
-            same = first.setdefault((node.args[0], clip_of(node)), node)
+        if op_of(node) in ACTIVATIONS:
+            does = clip_of(node) if op_of(node) in CLIPS else ("leaky", slopes_of(program, node))
+            same = first.setdefault((node.args[0], does), node)
             if same is not node:
                 node.replace_all_uses_with(same)
                 program.graph.erase_node(node)

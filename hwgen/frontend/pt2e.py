@@ -13,7 +13,17 @@ import torch
 from torch import fx
 
 from hwgen.errors import Problem, refuse
-from hwgen.frontend.calls import CLIPS, SAME_GRID, SUMS, WEIGHTED, calls, layer_of, op_of
+from hwgen.frontend.calls import (
+    ACTIVATIONS,
+    CONCATS,
+    SAME_GRID,
+    SUMS,
+    WEIGHTED,
+    calls,
+    layer_of,
+    op_of,
+    read_by,
+)
 from hwgen.frontend.check import problems
 from hwgen.frontend.decomposed import (
     Grid,
@@ -26,8 +36,8 @@ from hwgen.frontend.decomposed import (
 from hwgen.frontend.passes import (
     bypass,
     drop_unchanged,
-    hoist_clips,
-    merge_clips,
+    hoist_activations,
+    merge_activations,
     one_output,
     plain_flatten,
 )
@@ -51,7 +61,13 @@ def adopt(program: fx.GraphModule) -> fx.GraphModule:
     )
     program.meta[ORIGIN] = "PT2E"
     refuse(chain(found.problems, problems(program)))
-    for rewrite in (one_output, drop_unchanged, plain_flatten, hoist_clips, merge_clips):
+    for rewrite in (
+        one_output,
+        drop_unchanged,
+        plain_flatten,
+        hoist_activations,
+        merge_activations,
+    ):
         rewrite(program)
     _hoist_roundings(program)
     program.meta["hwgen_notes"] = (("quantised by", "PT2E, whose scales and bits are kept"),)
@@ -162,11 +178,11 @@ def _hoist_roundings(program: fx.GraphModule) -> None:
 
     Rounding never changes the order of two numbers, and padding is zero, which is on every grid.
     """
-    for node in calls(program):
-        if op_of(node) != "fake_quantize":
-            continue
+    waiting = [node for node in calls(program) if op_of(node) == "fake_quantize"]
+    while waiting:
+        node = waiting.pop(0)
         source: fx.Node = node.args[0]  # type: ignore[assignment]
-        while _is(source, SAME_GRID) and _is_unrounded(source):
+        while _is(source, SAME_GRID - CONCATS) and _is_unrounded(source):
             before: fx.Node = source.args[0]  # type: ignore[assignment]
             with program.graph.inserting_before(source):
                 grid = [program.graph.node_copy(one) for one in node.args[1:3]]  # type: ignore
@@ -178,14 +194,31 @@ def _hoist_roundings(program: fx.GraphModule) -> None:
             node.replace_all_uses_with(moved)
             program.graph.erase_node(node)
             node, source = rounded, before
+        if _is(source, CONCATS) and len(source.users) == 1:
+            waiting += _round_each(program, source, node)
     program.graph.eliminate_dead_code()
 
 
 def _is_unrounded(node: fx.Node) -> bool:
     """Whether what a pool or flatten reads is off its grid: sums, or still to be clipped."""
-    while _is(node, SAME_GRID):
+    while _is(node, SAME_GRID - CONCATS):
         node = node.args[0]  # type: ignore[assignment]
-    return _is(node, SUMS | CLIPS)
+    return _is(node, SUMS | ACTIVATIONS)
+
+
+def _round_each(program: fx.GraphModule, concat: fx.Node, node: fx.Node) -> list[fx.Node]:
+    """What is rounded side by side may as well be rounded before: the roundings that are made."""
+    parts = []
+    for part in read_by(concat):
+        with program.graph.inserting_before(concat):
+            grid = [program.graph.node_copy(one) for one in node.args[1:3]]  # type: ignore
+            rounded = program.graph.node_copy(node)
+        rounded.args = (part, *grid, *node.args[3:])
+        rounded.meta = dict(part.meta)
+        parts.append(rounded)
+    concat.update_arg(0, parts)
+    bypass(node)
+    return parts
 
 
 def _is(node: fx.Node, kinds: set[str]) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hwgen.errors import Problem, UserError
+from hwgen.frontend.activations import Activation
 from hwgen.frontend.grids import Grid
 from hwgen.frontend.ratios import MULTIPLIER_BITS, multipliers
 from hwgen.network import Requantise, TensorType, bits_for
@@ -25,9 +26,9 @@ OFF = 1 / 64
 
 
 def rounding(
-    layer: str, sums: TensorType, steps: Sequence[float], clip: tuple[float, float], grid: Grid
+    layer: str, sums: TensorType, steps: Sequence[float], activation: Activation, grid: Grid
 ) -> Requantise:
-    """What rounds sums to ``grid``; ``clip``, in real numbers, is an activation's range.
+    """What rounds sums to ``grid``, and does an activation of them.
 
     ``steps`` are what one step of the sum is in real numbers, for each channel. Raises UserError,
     with the name of the ``layer`` that makes the sums, where no multiplier is wide enough.
@@ -42,9 +43,17 @@ def rounding(
         reason = f"one step of its sums is {ratios.max():g} steps of its output"
         remedy = "use fewer bits for its output: up to 65535 steps can be multiplied"
         raise UserError(Problem(layer, reason, remedy))
-    m, shift = multipliers(ratios)
+    slopes = np.broadcast_to(1.0 if activation.slopes is None else activation.slopes, ratios.shape)
+    below = ratios * slopes
+    if np.abs(below).max() > 65535:
+        reason = f"its slope is {slopes[np.abs(below).argmax()]:g}"
+        raise UserError(Problem(layer, reason, "use a smaller one"))
+    both, shift = multipliers(np.concatenate([ratios, np.abs(below)]))
+    m, negative = np.split(both, 2)
     bits, signed = bits_for(grid.lo, grid.hi)
-    return Requantise(sums, m, shift, bits, signed, grid.zero_point, *clipped(clip, grid))
+    sides = None if activation.slopes is None else negative * np.sign(slopes).astype(np.int32)
+    ends = clipped(activation.clip, grid)
+    return Requantise(sums, m, shift, bits, signed, grid.zero_point, *ends, sides)
 
 
 def clipped(clip: tuple[float, float], grid: Grid) -> tuple[int, int]:

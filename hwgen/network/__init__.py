@@ -1,9 +1,11 @@
 """The integer network: types, ops with their exact meaning, graph, and how it is stored."""
 
+from hwgen.network.arrange import Concat, Pad2d, Slice, Upsample2d
 from hwgen.network.coding import FirstSpike, RateCode, SpikeCount
 from hwgen.network.graph import Network, Node
-from hwgen.network.ops import Conv2d, Input, Linear, Op, Requantise
+from hwgen.network.ops import Conv2d, Input, Linear, Op
 from hwgen.network.pooling import Add, MaxPool2d, SumPool2d
+from hwgen.network.requantise import Requantise
 from hwgen.network.spiking import Leaky, SpikingLinear, spike_train
 from hwgen.network.store import StoreError, load_network, save_network
 from hwgen.network.table import OPS
@@ -12,6 +14,7 @@ from hwgen.network.types import TensorType, bits_for, range_of
 __all__ = [
     "OPS",
     "Add",
+    "Concat",
     "Conv2d",
     "FirstSpike",
     "Input",
@@ -21,13 +24,16 @@ __all__ = [
     "Network",
     "Node",
     "Op",
+    "Pad2d",
     "RateCode",
     "Requantise",
+    "Slice",
     "SpikeCount",
     "SpikingLinear",
     "StoreError",
     "SumPool2d",
     "TensorType",
+    "Upsample2d",
     "bits_for",
     "load_network",
     "range_of",

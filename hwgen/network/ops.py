@@ -17,7 +17,7 @@ from hwgen.network import exact
 from hwgen.network.types import TensorType, bits_for, range_of
 from hwgen.network.values import value
 
-__all__ = ["Conv2d", "Input", "Linear", "Op", "Requantise", "weight_range", "window_counts"]
+__all__ = ["Conv2d", "Input", "Linear", "Op", "weight_range", "window_counts"]
 
 
 class Op(Protocol):
@@ -222,61 +222,6 @@ class Linear:
 
     def compute(self, x: np.ndarray) -> np.ndarray:
         return exact.matmul(x, self.weights, self.bias, self.input)
-
-
-@value
-class Requantise:
-    """``clip(floor((x * m + 2^(shift-1)) / 2^shift) + zero_point, lo, hi)``, ``m`` per channel.
-
-    With ``shift`` 0 nothing is divided and nothing rounded. A ReLU is the clip at ``zero_point``.
-    Multipliers lie in [0, 65535].
-    """
-
-    kind: ClassVar[str] = "requantise"
-    input: TensorType
-    multiplier: np.ndarray
-    shift: int
-    bits: int
-    signed: bool
-    zero_point: int
-    lo: int
-    hi: int
-
-    def __post_init__(self):
-        if self.multiplier.shape != (self.input.channels,):
-            raise ValueError(f"one multiplier a channel: {self.input.channels}")
-        if self.multiplier.min() < 0 or self.multiplier.max() > 0xFFFF:
-            raise ValueError("multipliers must lie in [0, 65535]")
-        if not 0 <= self.shift <= 62:
-            raise ValueError(f"shift must be 0 to 62, not {self.shift}")
-        if self.input.bits + 16 > 62:
-            raise ValueError(f"accumulators of {self.input.bits} bits are too wide to requantise")
-        if not 1 <= self.bits <= 16:
-            raise ValueError(f"bits must be 1 to 16, not {self.bits}")
-        lo, hi = range_of(self.bits, self.signed)
-        if not lo <= self.lo <= self.hi <= hi:
-            raise ValueError(f"[{self.lo}, {self.hi}] is no range of {self.bits}-bit integers")
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
-
-    @property
-    def output(self) -> TensorType:
-        return TensorType(self.input.shape, self.bits, self.signed, "int", 1.0, self.zero_point)
-
-    @property
-    def is_shift(self) -> bool:
-        """True when no multiplier is needed."""
-        return bool(np.all(self.multiplier == 1))
-
-    def compute(self, x: np.ndarray) -> np.ndarray:
-        y = x.astype(np.int64) * self.multiplier
-        if self.shift:
-            y += 1 << (self.shift - 1)
-            y >>= self.shift
-        y += self.zero_point
-        return np.clip(y, self.lo, self.hi, out=y).astype(np.int32)
 
 
 def window_counts(

@@ -49,6 +49,8 @@ def to_bytes(network: Network) -> tuple[bytes, bytes]:
                 value = {"array": key}
             elif isinstance(value, TensorType):
                 value = asdict(value)
+            elif isinstance(value, tuple) and isinstance(value[0], TensorType):
+                value = [asdict(kind) for kind in value]
             op[field.name] = value
         nodes.append(
             {"name": node.name, "inputs": node.inputs, "type": asdict(node.type), "op": op}
@@ -114,12 +116,12 @@ def _op(tree: dict, tensors: dict[str, np.ndarray]):
     kind = tree.pop("kind")
     if kind not in OPS:
         raise StoreError(f"unknown op {kind!r}")
-    values: dict = {}
-    for name, value in tree.items():
-        if isinstance(value, dict) and "array" in value:
-            values[name] = tensors[value["array"]]
-        elif isinstance(value, dict):
-            values[name] = _type(value)
-        else:
-            values[name] = _tuples(value)
-    return OPS[kind](**values)
+    return OPS[kind](**{name: _field(value, tensors) for name, value in tree.items()})
+
+
+def _field(value, tensors: dict[str, np.ndarray]):
+    if isinstance(value, list):
+        return tuple(_field(item, tensors) for item in value)
+    if isinstance(value, dict):
+        return tensors[value["array"]] if "array" in value else _type(value)
+    return value

@@ -1,8 +1,10 @@
 """Every op by the name it has on disk."""
 
+from hwgen.network.arrange import Concat, Pad2d, Slice, Upsample2d
 from hwgen.network.coding import FirstSpike, RateCode, SpikeCount
-from hwgen.network.ops import Conv2d, Input, Linear, Requantise
+from hwgen.network.ops import Conv2d, Input, Linear
 from hwgen.network.pooling import Add, MaxPool2d, SumPool2d
+from hwgen.network.requantise import Requantise
 from hwgen.network.spiking import Leaky, SpikingLinear
 
 __all__ = ["OPS"]
@@ -11,6 +13,7 @@ OPS: dict[str, type] = {
     op.kind: op
     for op in (
         *(Input, Conv2d, Linear, MaxPool2d, SumPool2d, Add, Requantise),
+        *(Concat, Slice, Pad2d, Upsample2d),
         *(RateCode, Leaky, SpikingLinear, SpikeCount, FirstSpike),
     )
 }

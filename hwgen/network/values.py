@@ -29,7 +29,11 @@ def value(cls):
         if type(self) is not type(other):
             return NotImplemented
         return all(
-            np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
+            np.array_equal(mine, theirs)
+            if isinstance(mine, np.ndarray) and isinstance(theirs, np.ndarray)
+            else mine is theirs
+            if isinstance(mine, np.ndarray) or isinstance(theirs, np.ndarray)
+            else mine == theirs
             for mine, theirs in (
                 (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)
             )

@@ -32,7 +32,7 @@ BUILD = {
     "return a torch.nn.Module, or a pair of one and its calibration inputs",
     "nets.py:three": "nets.py:three returned a tuple (Sequential, Tensor, int); "
     "return a torch.nn.Module, or a pair of one and its calibration inputs",
-    "nets.py:unsupported": "1: aten.gelu is not supported; use ReLU, ReLU6 or Hardtanh\n"
+    "nets.py:unsupported": "1: aten.gelu is not supported; use ReLU, ReLU6, LeakyReLU or Hardtanh\n"
     "3: aten.softmax is not supported; leave it out: the largest output is the same",
     "dynamic.pt2 --calibrate good.npz": "input: its shape (2, 1, ?, 8) is not fixed; "
     "let only the batch vary: export with fixed sizes",

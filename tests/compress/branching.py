@@ -6,7 +6,7 @@ from torch import nn
 
 from hwgen.compress import Settings, compare
 from hwgen.frontend import quantise_input, read
-from hwgen.network import MaxPool2d, Network, Requantise
+from hwgen.network import Concat, MaxPool2d, Network, Pad2d, Requantise, Slice, Upsample2d
 
 
 def pictures(count: int, channels: int, size: tuple[int, int], seed: int = 0) -> np.ndarray:
@@ -117,6 +117,9 @@ def mobile() -> nn.Module:
     )
 
 
+#: Ops that compute nothing.
+ARRANGES = (Concat, Pad2d, Slice, Upsample2d)
+
 IMAGES = pictures(40, 2, (12, 14))
 
 
@@ -125,11 +128,15 @@ def check(program, images: np.ndarray = IMAGES) -> Network:
     network = read(program)
     differences = compare(program, network, images)
     rounded = [n.name for n in network if isinstance(n.op, Requantise | MaxPool2d)]
-    assert list(differences) == ["input", *rounded]
+    assert [name for name in differences if not isinstance(network[name].op, ARRANGES)] == [
+        "input", *rounded,
+    ]  # fmt: skip
     for name, difference in differences.items():
         exact = not isinstance(network[name].op, Requantise)
         assert difference.largest <= (0 if exact else 1), (name, difference)
-        assert difference.share <= (0 if exact else 0.05), (name, difference)
+        # Halves are rounded up by integers, and to even by floats: shifts make many of them.
+        limit = 0 if exact else 0.3 if network[name].op.is_shift else 0.05
+        assert difference.share <= limit, (name, difference)
     return network
 
 

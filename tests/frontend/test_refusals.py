@@ -44,21 +44,6 @@ def after(*layers) -> nn.Module:
     return nn.Sequential(conv(), *layers)
 
 
-class Squeeze(nn.Module):
-    """Lines of values, and not maps."""
-
-    def __init__(self):
-        super().__init__()
-        self.line = nn.Conv1d(8, 4, 3)
-
-    def forward(self, x):
-        return self.line(x.select(1, 0))
-
-
-def widen(s, x):
-    return s.up(torch.cat([s.a(x), s.b(x)], 1))
-
-
 def two_shapes(s, x):
     y = s.a(x)
     z = y.flatten(1)
@@ -67,16 +52,18 @@ def two_shapes(s, x):
 
 
 NETWORKS = {
-    "conv: pads in mode 'reflect'; pad with zeros":
+    "conv: pads in mode 'reflect'; pad with zeros, or another number":
         lambda: Net(lambda s, x: s.conv(x), conv=conv(padding_mode="reflect", padding=1)),
-    "pad: pads with 1; pad with zeros":
-        lambda: Net(lambda s, x: s.conv(s.pad(x)), conv=conv(), pad=nn.ConstantPad2d(1, 1.0)),
-    "pad: pads by (-1, 0, 0, 0); pad rows and columns alone, and crop nothing":
+    "pad: pads with inf; pad with zeros, or another number":
+        lambda: Net(lambda s, x: s.conv(s.pad(x)), conv=conv(),
+                    pad=nn.ConstantPad2d(1, float("inf"))),
+    "pad: pads what conv reads with -inf; put it straight before MaxPool2d":
+        lambda: Net(lambda s, x: s.conv(s.pad(x)), conv=conv(),
+                    pad=nn.ConstantPad2d(1, float("-inf"))),
+    "pad: pads by (-1, 0, 0, 0); pad rows and columns alone, and crop by slices":
         lambda: Net(lambda s, x: s.conv(F.pad(x, (-1, 0, 0, 0))), conv=conv()),
-    "1: pads what 2 reads; put it straight before Conv2d or AvgPool2d":
-        lambda: after(nn.ZeroPad2d(1), nn.MaxPool2d(2)),
-    "1: pads what the output reads; put it straight before Conv2d or AvgPool2d":
-        lambda: after(nn.ZeroPad2d(1)),
+    "pad: pads by (0, 0, 0, 0, 1, 0); pad rows and columns alone, and crop by slices":
+        lambda: Net(lambda s, x: s.conv(F.pad(x, (0, 0, 0, 0, 1, 0))), conv=nn.Conv2d(3, 4, 3)),
     "1: ceil_mode=True is not supported; use ceil_mode=False, with padding if need be":
         lambda: after(nn.MaxPool2d(2, ceil_mode=True)),
     "1: dilation 2 is not supported; use dilation=1": lambda: after(nn.MaxPool2d(2, dilation=2)),
@@ -103,26 +90,23 @@ NETWORKS = {
         lambda: Net(lambda s, x: s.conv(x).mean(1, keepdim=True), conv=conv()),
     "mean: turns torch.float32 into torch.float64; keep to float32":
         lambda: Net(lambda s, x: s.conv(x).mean((2, 3), dtype=torch.float64), conv=conv()),
-    "1: aten.gelu is not supported; use ReLU, ReLU6 or Hardtanh": lambda: after(nn.GELU()),
-    "1: aten.leaky_relu is not supported; use ReLU, ReLU6 or Hardtanh":
-        lambda: after(nn.LeakyReLU(0.1, inplace=True)),
+    "1: aten.gelu is not supported; use ReLU, ReLU6, LeakyReLU or Hardtanh":
+        lambda: after(nn.GELU()),
     "clamp: its limits are tensors; use numbers":
         lambda: Net(lambda s, x: (y := s.conv(x)).clamp(y), conv=conv()),
     "clamp: clips to [2, 1]; give the smaller limit first":
         lambda: Net(lambda s, x: s.conv(x).clamp(2, 1), conv=conv()),
     "1: aten.softmax is not supported; leave it out: the largest output is the same":
         lambda: after(nn.Softmax(1)),
-    "0: follows no layer with weights; leave it out, or put it after Conv2d or Linear":
-        lambda: nn.Sequential(nn.ReLU(), conv()),
-    "0: follows the input, and so cannot be folded into weights; put it straight after a Conv2d "
-    "or Linear layer": lambda: nn.Sequential(nn.BatchNorm2d(2), conv()),
-    "2: follows 1, and so cannot be folded into weights; put it straight after a Conv2d or Linear "
-    "layer": lambda: after(nn.ReLU(), nn.BatchNorm2d(4)),
-    "bn: follows add, and so cannot be folded into weights; put it straight after a Conv2d or "
-    "Linear layer": lambda: Net(lambda s, x: s.bn(x + s.a(x)), a=nn.Conv2d(2, 2, 1),
-                                bn=nn.BatchNorm2d(2)),
-    "bn: cannot be folded into the weights of a, which add reads too; let only the batch norm "
-    "read them": lambda: Net(lambda s, x: s.bn(y := s.a(x)) + y, a=conv(), bn=nn.BatchNorm2d(4)),
+    "2: follows 1, is applied to vectors, and so has no weights to go into; put it straight after "
+    "a layer that only it reads, or straight before Linear layers":
+        lambda: nn.Sequential(nn.Flatten(), nn.ReLU(), nn.BatchNorm1d(128), nn.ReLU(),
+                              nn.Linear(128, 2)),
+    "mul: is a mul of two tensors; tensors can only be added":
+        lambda: Net(lambda s, x: (y := s.a(x)) * y, a=conv()),
+    "mul: computes with a constant that is not one number a channel; use a number, or one a "
+    "channel, and multiply rather than divide":
+        lambda: Net(lambda s, x: s.a(x) * s.b.bias, a=conv(), b=nn.Linear(1, 6)),
     "1: has no running mean and variance; use track_running_stats=True":
         lambda: after(nn.BatchNorm2d(4, track_running_stats=False)),
     "1: is applied to the last axis of (?, 4, 6, 6); flatten first: torch.flatten(x, 1)":
@@ -147,23 +131,28 @@ NETWORKS = {
     "the network returns what it is given; it must hold layers": nn.Identity,
     "add: multiplies by alpha=2; put the factor into a layer's weights":
         lambda: Net(lambda s, x: torch.add(y := s.a(x), y, alpha=2), a=conv()),
-    "add: adds a constant; put it into the bias of the layer before":
-        lambda: Net(lambda s, x: s.a(x) + 1, a=conv()),
     "add: adds (?, 4, 1, 1) to (?, 4, 6, 6); add tensors of equal shape":
         lambda: Net(lambda s, x: (y := s.a(x)) + y.mean((2, 3), keepdim=True), a=conv()),
-    "cat: aten.cat is not supported; add tensors of equal shape instead\n"
-    "up: aten.upsample_nearest2d is not supported; maps can keep their size, or shrink by strides "
-    "and pools":
-        lambda: Net(widen, a=conv(), b=conv(), up=nn.Upsample(scale_factor=2)),
-    "select: aten.select is not supported; read the whole tensor\n"
-    "line: aten.conv1d is not supported; use Conv2d with a kernel of height 1": Squeeze,
+    "cat: joins (?, 4, 6, 6) along axis 2; join channels: torch.cat(tensors, 1)\n"
+    "up: aten.upsample_bilinear2d is not supported; use mode='nearest', with whole factors":
+        lambda: Net(lambda s, x: s.up(torch.cat([y := s.a(x), y], 2)), a=conv(),
+                    up=nn.Upsample(scale_factor=2, mode="bilinear")),
+    "1: makes (?, 4, 9, 9) of (?, 4, 6, 6); use whole factors":
+        lambda: after(nn.Upsample(scale_factor=1.5)),
+    "slice_2: takes one of 2 along axis 1; take all that lie in a row":
+        lambda: Net(lambda s, x: s.a(x)[:, ::2], a=conv()),
+    "slice_1: takes 0 to 1 along axis 0 of (?, 4, 6, 6); take a fixed part of rows, columns or "
+    "channels: x[:, 0:4]": lambda: Net(lambda s, x: s.a(x)[:1], a=conv()),
+    "select: aten.select is not supported; take parts by slices: x[:, 0:4]":
+        lambda: Net(lambda s, x: s.line(x.select(1, 0)), line=nn.Conv1d(8, 4, 3)),
     "to: turns torch.float32 into torch.float64; keep to float32\n"
     "conv: its weight is torch.float64; call model.float()\n"
     "conv: its bias is torch.float64; call model.float()":
         lambda: Net(lambda s, x: s.conv(x.double()), conv=conv().double()),
-    "mul: aten.mul is not supported; tensors can only be added; constants belong into a layer's "
-    "weights\nlinear: its weight is computed, not stored; use a plain parameter":
-        lambda: Net(lambda s, x: F.linear(x.flatten(1), 2 * s.w.weight), w=nn.Linear(128, 3)),
+    "mul: is a mul of two tensors; tensors can only be added\n"
+    "linear: its weight is computed, not stored; use a plain parameter":
+        lambda: Net(lambda s, x: F.linear(x.flatten(1), s.w.weight * s.w.weight),
+                    w=nn.Linear(128, 3)),
 }  # fmt: skip
 
 
@@ -182,8 +171,8 @@ def test_everything_wrong_is_named_at_once():
     )
     settings = Settings(weights={"9": 4, "3": 8}, activations={"1": 4, "3": 8, "input": 2})
     assert refusal(model, settings=settings) == (
-        "0: pads in mode 'circular'; pad with zeros\n"
-        "1: aten.sigmoid is not supported; use ReLU, ReLU6 or Hardtanh\n"
+        "0: pads in mode 'circular'; pad with zeros, or another number\n"
+        "1: aten.sigmoid is not supported; use ReLU, ReLU6, LeakyReLU or Hardtanh\n"
         "3: ceil_mode=True is not supported; use ceil_mode=False, with padding if need be\n"
         "bits of weights are given for '9', which is no layer with weights; nearest are 0, 2\n"
         "bits of weights are given for '3', which is no layer with weights; nearest are 0, 2\n"
@@ -202,13 +191,13 @@ def test_weights_that_are_no_numbers_are_named(value):
     )
 
 
-WANTED = "give float32 (N, C, H, W) or (N, F), as the network takes them"
+WANTED = "give float32 (N, C, H, W), (N, C, L) or (N, F), as the network takes them"
 
 
 @pytest.mark.parametrize(
     ("images", "text"),
     [
-        (IMAGES[0], f"the inputs are float32 of shape (2, 8, 8); {WANTED}"),
+        (IMAGES[0, 0, 0], f"the inputs are float32 of shape (8,); {WANTED}"),
         (IMAGES[:0], f"the inputs are float32 of shape (0, 2, 8, 8); {WANTED}"),
         (IMAGES.astype(np.uint8), f"the inputs are uint8 of shape (4, 2, 8, 8); {WANTED}"),
         (IMAGES * 0, "the inputs are all zero; give real ones"),

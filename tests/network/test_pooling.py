@@ -1,5 +1,8 @@
 """Sums of windows, additions, and convolutions in groups, against torch; and their ranges."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,24 +10,8 @@ import torch.nn.functional as F
 
 from hwgen.network import Add, Conv2d, SumPool2d, TensorType, bits_for
 
-
-def draw_type(rng: np.random.Generator, shape: tuple[int, ...]) -> TensorType:
-    bits, signed = int(rng.integers(1, 17)), bool(rng.integers(2))
-    plain = TensorType(shape, bits, signed)
-    zero_point = int(rng.integers(plain.lo, plain.hi + 1))
-    return TensorType(shape, bits, signed, zero_point=zero_point)
-
-
-def draw(rng: np.random.Generator, kind: TensorType, frames: int = 4) -> np.ndarray:
-    """Random integers of a type; one frame each of its smallest and largest."""
-    x = rng.integers(kind.lo, kind.hi + 1, (frames, *kind.shape), dtype=np.int32)
-    x[0], x[-1] = kind.lo, kind.hi
-    return x
-
-
-def first(x: np.ndarray) -> torch.Tensor:
-    """(N, H, W, C) integers as torch has them: (N, C, H, W), float64."""
-    return torch.from_numpy(np.moveaxis(x, -1, 1).astype(np.float64))
+sys.path.insert(0, str(Path(__file__).parent))
+from arrays import draw, draw_type, first
 
 
 @pytest.mark.parametrize("seed", range(30))

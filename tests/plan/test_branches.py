@@ -5,21 +5,24 @@ import pytest
 
 from hwgen.board import load_board
 from hwgen.errors import UserError
-from hwgen.network import Add, Conv2d, Input, Network, Node, Requantise, TensorType
+from hwgen.network import Add, Concat, Conv2d, Input, Network, Node, Requantise, TensorType
 from hwgen.plan import plan, plan_from_json
 from hwgen.plan.pipeline import play_stages, steady, with_fifos
 
 ULX3S = load_board("ulx3s")
 
 
-def residual(channels: int, names: tuple[str, str] = ("conv", "add"), size: int = 8) -> Network:
-    """A convolution and its own input, added."""
+def residual(
+    channels: int, names: tuple[str, str] = ("conv", "add"), size: int = 8, join: type = Add
+) -> Network:
+    """A convolution and its own input, added or put side by side."""
     rng = np.random.default_rng(channels)
     x = TensorType((size, size, channels), 6, False, zero_point=3)
     weights = rng.integers(-7, 8, (channels, 3, 3, channels))
     conv = Conv2d(x, weights, rng.integers(-9, 9, channels), 4, padding=(1, 1, 1, 1))
     narrow = Requantise(conv.output, np.full(channels, 13), 9, 6, False, 3, 0, 63)
-    add = Add(narrow.output, x)
+    kinds = narrow.output, x
+    add = Add(*kinds) if join is Add else Concat(kinds, (0, 0), 3)
     first, last = names
     nodes = (
         Node("input", Input(x), (), x),
@@ -46,8 +49,9 @@ def test_a_residual_from_the_input(channels, fps):
     assert not played.deadlock and played.interval == made.interval
 
 
-def test_no_fifo_of_a_branch_can_lose_a_beat():
-    made = plan(residual(5), ULX3S)
+@pytest.mark.parametrize("join", [Add, Concat])
+def test_no_fifo_of_a_branch_can_lose_a_beat(join):
+    made = plan(residual(5, join=join), ULX3S)
     assert made.fifos, "the short branch waits for the long one"
     bare = [stage for stage in made.stages if stage.name not in made.fifos]
     through = {stage.name: stage.sources[0] for stage in made.stages if stage.name in made.fifos}

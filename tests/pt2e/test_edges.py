@@ -54,7 +54,7 @@ def test_what_is_not_quantised():
 def test_what_has_no_hardware_is_named_with_the_rest():
     text = refusal(Branches(nn.Sequential(nn.GELU(), nn.Softmax(1))))
     assert text == (
-        "last.0: aten.gelu is not supported; use ReLU, ReLU6 or Hardtanh\n"
+        "last.0: aten.gelu is not supported; use ReLU, ReLU6, LeakyReLU or Hardtanh\n"
         "last.1: aten.softmax is not supported; leave it out: the largest output is the same"
     )
 

@@ -11,16 +11,32 @@ from amaranth import ResetInserter, Signal
 
 from hwgen.beats import Beats
 from hwgen.game import Link, play
-from hwgen.network import Add, Conv2d, Linear, MaxPool2d, Requantise, SumPool2d, TensorType
+from hwgen.network import (
+    Add,
+    Concat,
+    Conv2d,
+    Linear,
+    MaxPool2d,
+    Pad2d,
+    Requantise,
+    Slice,
+    SumPool2d,
+    TensorType,
+    Upsample2d,
+)
 from hwgen.plan.pipeline import input_ports, output_ports
 from hwgen.rtl_templates import (
     AddSpec,
     ChannelwiseSpec,
+    ConcatSpec,
     ConvertSpec,
     ConvSpec,
     FifoSpec,
     ForkSpec,
+    PadSpec,
     RequantiseSpec,
+    SliceSpec,
+    UpsampleSpec,
     WinogradSpec,
 )
 from hwgen.rtl_templates.memory import words_of
@@ -110,6 +126,17 @@ def cases():
     yield RequantiseSpec(
         (requantise(rng, (2, 2, 3), multiplier=np.ones(3, np.int64), shift=0, wide=9),), 3
     )
+    for slopes, pixels in (((0, 99, 1024), 1), ((-300, 99, 4), 2)):
+        some = requantise(rng, (3, 2, 5), zero=7)
+        leaky = replace(some, negative=np.resize(slopes, 5))
+        yield RequantiseSpec((leaky,), 2, pixels, limb=9)
+        yield RequantiseSpec((leaky,), 5)
+        flat = replace(some, multiplier=np.full(5, 700), negative=np.full(5, slopes[1]))
+        yield RequantiseSpec((flat,), 2, pixels)
+    for zero, scale in ((200, 1), (17, 33)):  # rounded once more, from another zero point
+        source = TensorType((3, 2, 4), 8, False, zero_point=zero)
+        again = Requantise(source, np.full(4, scale), 0, 8, False, 90, 90, 250, None)
+        yield RequantiseSpec((again,), 2)
     narrow = TensorType((2, 2, 4), 6, True)  # its clipped values are narrower than their slots
     yield RequantiseSpec((Requantise(narrow, np.ones(4, int), 4, 8, False, 0, 0, 3),), 4)
     for signed in (False, True):
@@ -157,9 +184,47 @@ def cases():
         yield AddSpec((Add(other, first, factors),), 10)
     vector, pixel = (TensorType(shape, 5, True) for shape in ((10,), (1, 1, 10)))
     yield AddSpec((Add(vector, pixel, (3, 1)),), 5)
+    yield from arranging()
     for depth in (1, 2, 5, 33, 40):
         yield FifoSpec(Beats(source, 3), depth)
     yield from spiking_cases.cases()
+
+
+def arranging():
+    """Engines that move values and compute nothing."""
+    first, second = TensorType((3, 4, 4), 5, False), TensorType((3, 4, 5), 5, False)
+    for lanes, pixels in ((1, 1), (2, 2), (4, 1), (9, 4)):
+        yield ConcatSpec((Concat((first, second), (0, 0)),), lanes, pixels)
+    narrow, odd = TensorType((3, 4, 6), 3, True, zero_point=1), TensorType((3, 4, 2), 4, False)
+    for lanes, pixels in ((1, 4), (2, 1), (12, 2)):
+        yield ConcatSpec((Concat((first, narrow, odd), (0, 2, 1), -3),), lanes, pixels)
+    yield ConcatSpec((Concat((narrow, second), (1, 0), 7),), 3)
+    yield ConcatSpec((Concat((TensorType((4,), 3, False), TensorType((7,), 8, True)), (0, 0)),), 2)
+    whole = TensorType((4, 6, 9), 3, True)
+    for start, stop, lanes, pixels in (
+        ((0, 0, 3), (4, 6, 9), 3, 2),
+        ((0, 0, 3), (4, 6, 7), 3, 6),
+        ((0, 0, 2), (4, 6, 3), 9, 3),
+        ((0, 0, 5), (4, 6, 9), 1, 1),
+        ((1, 2, 0), (3, 4, 8), 5, 2),
+        ((0, 1, 0), (1, 6, 9), 9, 1),
+    ):
+        yield SliceSpec((Slice(whole, start, stop),), lanes, pixels)
+    yield SliceSpec((Slice(TensorType((9,), 4, False), (0, 0, 4), (1, 1, 7)),), 2)
+    for padding, value, lanes, pixels in (
+        ((1, 0, 2, 1), -4, 4, 1),
+        ((0, 2, 3, 0), 2, 2, 3),
+        ((0, 0, 2, 4), 3, 9, 2),
+    ):
+        yield PadSpec((Pad2d(whole, padding, value),), lanes, pixels)
+    for factor, lanes, pixels, wide in (
+        ((2, 2), 4, 1, False),
+        ((2, 3), 4, 2, True),
+        ((1, 2), 9, 1, False),
+        ((1, 2), 3, 6, True),
+        ((3, 1), 2, 3, True),
+    ):
+        yield UpsampleSpec((Upsample2d(whole, factor),), lanes, pixels, wide)
 
 
 def describe(spec):
@@ -293,10 +358,9 @@ def test_cycles(spec):
 @pytest.mark.parametrize("spec", CASES[::3])
 def test_reset_in_the_middle_of_a_frame(spec):
     given, expected = golden(spec, seed=6)
-    clear, started = Signal(), []
+    clear, over, started = Signal(), [], []
     inner = spec.create()
-    rng = random.Random(7)
-    count = rng.randrange(1, min(map(len, given.values())))
+    cycles = random.Random(7).randrange(1, max(map(len, given.values())))
 
     async def begin(ctx):
         while not started:
@@ -304,9 +368,14 @@ def test_reset_in_the_middle_of_a_frame(spec):
 
     def spoil(port, payloads):
         async def bench(ctx):
-            for payload in payloads[:count]:
-                await stream_put(ctx, getattr(inner, port), payload)
-            spoilt.append(port)
+            stream = getattr(inner, port)
+            ctx.set(stream.valid, 1)
+            for payload in payloads:
+                ctx.set(stream.payload, payload)
+                taken = False
+                while not taken and not over:
+                    *_, taken = await ctx.tick().sample(stream.ready)
+            ctx.set(stream.valid, 0)
             await begin(ctx)
 
         return bench
@@ -314,16 +383,15 @@ def test_reset_in_the_middle_of_a_frame(spec):
     async def reset(ctx):
         for port in expected:
             ctx.set(getattr(inner, port).ready, 1)
-        while len(spoilt) < len(given):
-            await ctx.tick()
+        await wait(ctx, cycles)
         ctx.set(clear, 1)
-        await ctx.tick()
+        over.append(True)
+        await wait(ctx, 2)  # in which the sources fall silent
         ctx.set(clear, 0)
         for port in expected:
             ctx.set(getattr(inner, port).ready, 0)
         started.append(True)
 
-    spoilt = []
     run(
         ResetInserter(clear)(inner),
         reset,

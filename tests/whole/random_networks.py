@@ -11,15 +11,19 @@ from hwgen.cost import area
 from hwgen.manifest import identifier
 from hwgen.network import (
     Add,
+    Concat,
     Conv2d,
     Input,
     Linear,
     MaxPool2d,
     Network,
     Node,
+    Pad2d,
     Requantise,
+    Slice,
     SumPool2d,
     TensorType,
+    Upsample2d,
 )
 from hwgen.plan import Plan
 from hwgen.plan.choose import converter
@@ -65,7 +69,9 @@ class Growing:
             shift += top.bit_length() - 1
         zero = self.chance.randint(narrow.lo, narrow.hi)
         lo = self.chance.choice([narrow.lo, zero])
-        op = Requantise(kind, multiplier, shift, bits, signed, zero, lo, narrow.hi)
+        slopes = self.rng.integers(-top // 4, top + 1, kind.channels)
+        negative = slopes if self.chance.random() < 0.2 else None  # a leaky ReLU
+        op = Requantise(kind, multiplier, shift, bits, signed, zero, lo, narrow.hi, negative)
         return self.add(op, source)
 
     def conv(self, source: str, channels: int | None = None, same: bool = False) -> str:
@@ -99,6 +105,41 @@ class Growing:
         factors = self.chance.choice([(1, 1), (1, 4), (2, 1), (93, 55)])
         return self.requantise(self.add(Add(*kinds, factors), branch, source))
 
+    def concat(self, source: str) -> str:
+        """The source beside a branch of it, perhaps beside itself too."""
+        made = [self.conv(source, same=True), source, source][: self.chance.randint(2, 3)]
+        self.chance.shuffle(made)
+        kinds = tuple(self.type_of(name) for name in made)
+        shifts = tuple(self.chance.choice([0, 0, 2]) for _ in made)
+        zero = self.chance.choice([0, kinds[0].zero_point, -3])
+        return self.narrowed(self.add(Concat(kinds, shifts, zero), *made))
+
+    def narrowed(self, source: str) -> str:
+        """Rounded, if it would make what follows too wide."""
+        return self.requantise(source) if self.type_of(source).bits > 9 else source
+
+    def part(self, source: str) -> str:
+        shape = self.type_of(source).shape
+        start = tuple(self.chance.choice([0, self.chance.randrange(size)]) for size in shape)
+        stop = tuple(
+            self.chance.choice([size, self.chance.randint(low + 1, size)])
+            for low, size in zip(start, shape, strict=True)
+        )
+        return self.add(Slice(self.type_of(source), start, stop), source)
+
+    def pad(self, source: str) -> str:
+        kind = self.type_of(source)
+        padding = tuple(self.chance.randint(0, 2) for _ in range(4))
+        value = self.chance.choice([0, kind.lo, kind.hi, kind.zero_point])
+        return self.add(Pad2d(kind, padding, min(max(value, kind.lo), kind.hi)), source)
+
+    def upsample(self, source: str) -> str:
+        kind = self.type_of(source)
+        if kind.shape[0] * kind.shape[1] > 64:
+            return self.pool(source)
+        factor = self.chance.randint(1, 3), self.chance.randint(1, 2)
+        return self.add(Upsample2d(kind, factor), source)
+
     def linear(self, source: str) -> str:
         kind, bits, outputs = self.type_of(source), self.chance.randint(1, 8), 3
         weights = self.weights((outputs, *kind.shape), bits)
@@ -111,8 +152,9 @@ def random_network(chance: Random) -> Network:
     growing = Growing(chance)
     last = "input"
     for _ in range(chance.randint(1, 4)):
-        block = chance.choice([growing.conv, growing.conv, growing.pool, growing.residual])
-        last = block(last)
+        blocks = [growing.conv, growing.conv, growing.pool, growing.residual, growing.concat]
+        others = [growing.part, growing.pad, growing.upsample]
+        last = chance.choice([*blocks, chance.choice(others)])(last)
     if chance.random() < 0.5:
         last = growing.linear(last)
     return Network(tuple(growing.nodes), (last,))

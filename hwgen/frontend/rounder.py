@@ -1,0 +1,160 @@
+"""What a reader of programs has made so far, and how it rounds."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from torch import fx
+
+from hwgen.errors import Problem, UserError
+from hwgen.frontend.activations import PLAIN, Activation
+from hwgen.frontend.calls import (
+    ACTIVATIONS,
+    layer_of,
+    op_of,
+    read_by,
+)
+from hwgen.frontend.geometry import (
+    Padding,
+)
+from hwgen.frontend.grids import Grid, grid_of
+from hwgen.frontend.program import ORIGIN
+from hwgen.frontend.rescale import clipped, rounding
+from hwgen.network import (
+    Input,
+    Node,
+    Pad2d,
+    TensorType,
+    bits_for,
+)
+
+__all__ = ["Rounder", "Value", "remedy_of"]
+
+UNQUANTISED = "call hwgen.compress.quantize first"
+#: What to do where a program that came quantised is not: by its quantiser.
+PARTLY = {"PT2E": "annotate it in the Quantizer, or its inputs where they are read"}
+#: Bits of outputs that the quantiser has left in float.
+OUTPUT_BITS = 16
+
+
+def remedy_of(graph: fx.GraphModule) -> str:
+    """What to do about what is not quantised."""
+    return PARTLY.get(graph.meta.get(ORIGIN, ""), UNQUANTISED)
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a call of the program is in the network: the node that makes it, and what is pending.
+
+    ``sums`` are results before they are rounded, whose real value is ``scale * sum``;
+    ``activation`` is what the rounding does beside, and ``name`` what it is called, if not after
+    the sums.
+    ``padding``, with the integer ``fill``, is for the next window.
+    """
+
+    node: Node
+    sums: tuple[float, ...] | None = None
+    activation: Activation = PLAIN
+    name: str | None = None
+    flat: bool = False
+    padding: Padding = (0, 0, 0, 0)
+    fill: int = 0
+
+
+class Rounder:
+    """Nodes and values of a program, call by call, and the problems met on the way."""
+
+    def __init__(self, graph: fx.GraphModule):
+        self.graph = graph
+        self.pairs: list[tuple[fx.Node, Node]] = []
+        self.problems: list[Problem] = []
+        self._values: dict[fx.Node, Value] = {}
+        self._names: Counter[str] = Counter()
+        self._unquantised = remedy_of(graph)
+
+    def _refuse(self, call: fx.Node, reason: str, remedy: str) -> None:
+        self.problems.append(Problem(layer_of(call), reason, remedy))
+
+    def _add(self, call: fx.Node, name: str, op, *sources: Node, scale=None) -> Node:
+        self._names[name] += 1
+        if self._names[name] > 1:  # pools may be called again and again: they hold no weights
+            name = f"{name}.{self._names[name]}"
+        kind = op.output if scale is None else replace(op.output, scale=scale)
+        node = Node(name, op, tuple(source.name for source in sources), kind)
+        self.pairs.append((call, node))
+        return node
+
+    def _quantise(self, call: fx.Node) -> Value:
+        grid = grid_of(self.graph, call)
+        scale = float(grid.scale[0])
+        bits, signed = bits_for(grid.lo, grid.hi)
+        if call.args[0].op == "placeholder":  # type: ignore[union-attr]
+            channels, *places = call.args[0].meta["shape"][1:]  # type: ignore[union-attr]
+            shape = (*[1] * (len(places) == 1), *places, channels)  # a line is a map of one row
+            kind = TensorType(shape, bits, signed, "int", scale, grid.zero_point)
+            entry = Value(self._add(call, "input", Input(kind)))
+            return self._rescale(call, entry, grid)
+        source = self._values[call.args[0]]  # type: ignore[index]
+        layer = source.node.name
+        if source.sums is None:
+            return self._rescale(call, self._padded(call.args[0], source), grid)  # type: ignore
+        op = rounding(layer, source.node.type, source.sums, source.activation, grid)
+        node = self._add(call, f"{layer}.requantise", op, source.node, scale=scale)
+        return Value(node, flat=source.flat)
+
+    def _rescale(self, call: fx.Node, source: Value, grid: Grid) -> Value:
+        """From one grid to another: nothing, where they are the same and nothing is clipped."""
+        kind, scale = source.node.type, float(grid.scale[0])
+        lo, hi = clipped(source.activation.clip, grid)
+        if (kind.scale, kind.zero_point) == (scale, grid.zero_point) and (
+            lo <= kind.lo and kind.hi <= hi and source.activation.slopes is None
+        ):
+            return replace(source, activation=PLAIN, name=None)
+        layer = source.node.name.removesuffix(".requantise")
+        steps = (float(kind.scale),) * kind.channels  # type: ignore[arg-type]
+        op = rounding(layer, kind, steps, source.activation, grid)
+        name = source.name or f"{layer}.rescale"
+        return Value(self._add(call, name, op, source.node, scale=scale), flat=source.flat)
+
+    def _leave(self, call: fx.Node, value: Value) -> Value:
+        """Round what leaves the network in float, by steps so fine that nothing is clipped."""
+        assert value.sums is not None
+        kind, layer = value.node.type, value.node.name
+        top = (1 << (OUTPUT_BITS - 1)) - 1
+        step = max(value.sums) * max(1.0, max(-kind.lo, kind.hi) / top)
+        grid = Grid(np.array([step]), 0, -top - 1, top)
+        op = rounding(layer, kind, value.sums, value.activation, grid)
+        node = self._add(call, f"{layer}.requantise", op, value.node, scale=step)
+        return replace(value, node=node, sums=None, activation=PLAIN)
+
+    def _finest(self, call: fx.Node) -> float | None:
+        """The finest step that the sums of a call are rounded to; None if by nothing."""
+        users = [user for user in call.users if user.op == "call_function"]
+        steps = [self._finest(user) for user in users if op_of(user) in ACTIVATIONS]
+        rounded = [user for user in users if op_of(user) == "fake_quantize"]
+        steps += [float(grid_of(self.graph, user).scale[0]) for user in rounded]
+        return min((step for step in steps if step is not None), default=None)
+
+    def _padded(self, call: fx.Node, source: Value) -> Value:
+        """``source``, made by ``call``, with its padding put in by an engine of its own."""
+        if any(source.padding):
+            op = Pad2d(source.node.type, source.padding, source.fill)
+            source = Value(self._add(call, layer_of(call), op, source.node))
+            self._values[call] = source
+        return source
+
+    def _settled(
+        self, call: fx.Node, place: int = 0, absorbs: Literal["zero", "least"] | None = None
+    ) -> Value:
+        """The quantised tensor that a call reads; its padding stays pending only if it is what the
+        call's own padding ``absorbs``."""
+        given = read_by(call)[place]
+        source = self._values.get(given)
+        if source is None or source.sums is not None or source.activation != PLAIN:
+            reason = "its input is not quantised"
+            raise UserError(Problem(layer_of(call), reason, self._unquantised))
+        kind = source.node.type
+        if absorbs and source.fill == {"zero": kind.zero_point, "least": kind.lo}[absorbs]:
+            return source
+        return self._padded(given, source)

@@ -1,0 +1,206 @@
+"""Maps made smaller or larger at their edges: parts of them taken out, and padding put around."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from amaranth import C, Cat, Module, Mux
+from amaranth.lib import wiring
+
+from hwgen.beats import Beats
+from hwgen.network import Pad2d, Slice
+from hwgen.primitives import Logic, Part
+from hwgen.primitives import Mux as MuxPart
+from hwgen.rtl_templates.pipeline import ports, split
+from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.schedule import Process, Put, Schedule, Take
+
+__all__ = ["PadSpec", "SliceSpec"]
+
+
+class _Walk:
+    """What both have: they walk the larger map, a beat a step."""
+
+    ops: tuple
+    lanes: int
+    pixels: int
+    #: None.
+    multipliers: ClassVar[int] = 0
+
+    @property
+    def op(self):
+        """The op."""
+        return self.ops[0]
+
+    @property
+    def inputs(self) -> tuple[Beats, ...]:
+        return (Beats(self.op.input, self.lanes, self.pixels),)
+
+    def schedule(self) -> Schedule:
+        return Schedule({"walk": self.process()})
+
+    def create(self, name: str = "walk") -> "Walking":
+        return Walking(self)
+
+
+@dataclass(frozen=True)
+class SliceSpec(_Walk):
+    """``lanes`` channels of ``pixels`` pixels are taken at once.
+
+    Unless all channels are, the lanes must divide the first that is wanted; those that leave are
+    then as many.
+    """
+
+    ops: tuple[Slice, ...]
+    lanes: int
+    pixels: int = 1
+
+    def __post_init__(self):
+        first, end = self.op.start, self.op.stop
+        if first[1] % self.pixels or (end[1] - first[1]) % self.pixels:
+            raise ValueError(f"{self.pixels} pixels do not divide columns {first[1]} to {end[1]}")
+        if not self.is_whole and first[2] % self.lanes:
+            raise ValueError(f"{self.lanes} lanes do not divide channel {first[2]}")
+        _ = self.inputs, self.outputs  # which check the rest
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all channels come at once."""
+        return self.lanes == self.op.input.channels
+
+    @property
+    def outputs(self) -> tuple[Beats, ...]:
+        kind = self.op.output
+        return (Beats(kind, kind.channels if self.is_whole else self.lanes, self.pixels),)
+
+    def process(self) -> Process:
+        """Takes every beat, and puts those that are wanted, a cycle later."""
+        source, target, start = self.inputs[0], self.outputs[0], self.op.start
+        group, fold = start[1] // self.pixels, 0 if self.is_whole else start[2] // self.lanes
+        wanted = {
+            0: range(start[0], self.op.stop[0]),
+            1: range(group, group + target.groups),
+            2: range(fold, fold + target.folds),
+        }
+        loops = (source.type.map_shape[0], source.groups, source.folds)
+        return Process(loops, takes=(Take("i"),), puts=(Put("o", 1, depth_for(1, 1), wanted),))
+
+    @property
+    def spare(self) -> int:
+        """Lanes of the last fold that leave without a channel, so with zeros."""
+        return 0 if self.is_whole else self.outputs[0].folds * self.lanes - self.op.output.channels
+
+    def primitives(self) -> list[Part]:
+        process, beats = self.process(), self.outputs[0]
+        return [
+            *Sequencer.primitives(process),
+            *Queue.primitives(beats.width, process.puts[0].depth),
+            Logic(3 + self.spare * self.pixels * beats.type.bits),
+        ]
+
+    def data(self, payload, sequencer, takes):
+        """The beat to put."""
+        source = self.inputs[0]
+        values = split(payload, source.values, source.type.bits, False)
+        if self.is_whole:
+            wanted = range(self.op.start[2], self.op.stop[2])
+            return Cat(value for n, value in enumerate(values) if n % self.lanes in wanted)
+        last = sequencer.index[2] == self.process().puts[0].at[2][-1]
+        used = self.lanes - self.spare
+        return Cat(Mux(last, 0, v) if n % self.lanes >= used else v for n, v in enumerate(values))
+
+    @staticmethod
+    def foldings(op: Slice, family: str) -> Iterator["SliceSpec"]:
+        """Every number of lanes and pixels that the edges of the part allow."""
+        for lanes in (*range(1, op.output.channels + 1), op.input.channels):
+            for pixels in range(1, op.input.map_shape[1] + 1):
+                try:
+                    yield SliceSpec((op,), lanes, pixels)
+                except ValueError:
+                    continue  # an edge lies inside a beat
+
+
+@dataclass(frozen=True)
+class PadSpec(_Walk):
+    """``lanes`` channels of ``pixels`` pixels at once; pixels divide the padding at the left."""
+
+    ops: tuple[Pad2d, ...]
+    lanes: int
+    pixels: int = 1
+
+    def __post_init__(self):
+        if self.op.padding[2] % self.pixels:
+            raise ValueError(f"{self.pixels} pixels do not divide {self.op.padding[2]} columns")
+        _ = self.inputs, self.outputs  # which check the rest
+
+    @property
+    def outputs(self) -> tuple[Beats, ...]:
+        return (Beats(self.op.output, self.lanes, self.pixels),)
+
+    def process(self) -> Process:
+        """Puts every beat, and takes those on the map a cycle before."""
+        source, target = self.inputs[0], self.outputs[0]
+        top, group = self.op.padding[0], self.op.padding[2] // self.pixels
+        inside = {
+            0: range(top, top + source.type.map_shape[0]),
+            1: range(group, group + source.groups),
+        }
+        loops = (target.type.map_shape[0], target.groups, target.folds)
+        return Process(loops, takes=(Take("i", inside),), puts=(Put("o", 1, depth_for(1, 1)),))
+
+    def primitives(self) -> list[Part]:
+        process, beats = self.process(), self.outputs[0]
+        return [
+            *Sequencer.primitives(process),
+            *Queue.primitives(beats.width, process.puts[0].depth),
+            MuxPart(beats.width),
+        ]
+
+    def data(self, payload, sequencer, takes):
+        """The beat to put; lanes without a channel hold zeros, as they do on the map."""
+        beats, op = self.inputs[0], self.op
+        used = op.input.channels - (beats.folds - 1) * self.lanes
+        last, fill = (
+            sequencer.index[2] == beats.folds - 1,
+            C(op.value % (1 << op.input.bits), op.input.bits),
+        )
+        lanes = [Mux(last, 0, fill) if n >= used else fill for n in range(self.lanes)]
+        return Mux(takes, payload, Cat(lanes * self.pixels))
+
+    @staticmethod
+    def foldings(op: Pad2d, family: str) -> Iterator["PadSpec"]:
+        """Every number of lanes that wastes no fold, and of pixels that the edges allow."""
+        channels = op.input.channels
+        for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
+            for pixels in range(1, op.input.shape[1] + 1):
+                try:
+                    yield PadSpec((op,), lanes, pixels)
+                except ValueError:
+                    continue  # an edge lies inside a beat
+
+
+class Walking(wiring.Component):
+    """The engine of ``SliceSpec`` and ``PadSpec``: a step a cycle."""
+
+    def __init__(self, spec: SliceSpec | PadSpec):
+        self.spec = spec
+        super().__init__(ports(spec))
+
+    def elaborate(self, platform):
+        m = Module()
+        process = self.spec.process()
+        put = process.puts[0]
+        m.submodules.sequencer = sequencer = Sequencer(process)
+        m.submodules.queue = queue = Queue(self.spec.outputs[0].width, put.depth)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        takes, puts = sequencer.selects(process.takes[0].at), sequencer.selects(put.at)
+        can = queue.room | ~puts
+        m.d.comb += [
+            self.i.ready.eq(can & takes),
+            sequencer.step.eq(can & (self.i.valid | ~takes)),
+            queue.reserve.eq(sequencer.step & puts),
+            queue.push.eq(sequencer.step & puts),
+            queue.data.eq(self.spec.data(self.i.payload, sequencer, takes)),
+        ]
+        return m
