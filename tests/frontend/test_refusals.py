@@ -272,13 +272,17 @@ MISTAKES = {
     "0: is quantised by torch's eager mode; quantise with PT2E (docs/quantised.md), or give the "
     "float network": lambda: nn.Sequential(torch.ao.nn.quantized.ReLU6()),
     "the network returns no tensor; it must return one": lambda: Net(lambda s, x: None, c=conv()),
-    "relu: follows no layer with weights; leave it out, or put it after Conv2d or Linear": nn.ReLU,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("text", MISTAKES)
 def test_mistakes_of_the_model_itself(text):
     assert refusal(MISTAKES[text]()) == text
+
+
+def test_a_lone_activation_is_a_network():
+    network = read(quantize(nn.ReLU(), IMAGES))
+    assert [node.name for node in network] == ["input", "relu"]
 
 
 def test_overflow_is_told_by_the_layer():
