@@ -23,7 +23,7 @@ class Decisions:
     """Percent of ``images`` whose largest output is that of the label, in float and as integers,
     None without labels; and percent on which both chose the same, whether right or wrong.
 
-    A network with a single output decides nothing: then all is None.
+    A network that returns maps, or a single number, decides nothing: then all is None.
     """
 
     float: Percent = None
@@ -39,16 +39,14 @@ def decisions(
 
     Of equal largest outputs the first counts. Raises UserError if a label names no output.
     """
-    classes = int(np.prod(network.output.type.shape))
-    if classes < 2:
+    *places, classes = network.output.type.map_shape
+    if places != [1, 1] or classes < 2:
         return Decisions()
     if labels is not None and labels.max(initial=0) >= classes:
         reason = f"a label is {labels.max()}, and the network has {classes} outputs"
         raise UserError(Problem(None, reason, f"number the classes from 0 to {classes - 1}"))
     frames = frames_of(images)
     whole = network.compute(quantise_input(network, frames))
-    if whole.ndim == 4:
-        whole = whole.transpose(0, 3, 1, 2)  # as torch has it, so that equals count the same
     chosen = whole.reshape(len(frames), -1).argmax(1)
     floats = np.concatenate([_choices(program, batch) for batch in frames.split(_batch(program))])
     floats = floats[: len(frames)]
@@ -61,6 +59,8 @@ def decisions(
 
 def _batch(program: fx.GraphModule) -> int:
     """How many frames the program takes at once: some were exported for a fixed number."""
+    if ORIGIN in program.meta:  # rewritten since, for any number
+        return BATCH
     (entry,) = (node for node in program.graph.nodes if node.op == "placeholder")
     return (entry.meta.get("shape") or (None,))[0] or BATCH
 

@@ -170,7 +170,7 @@ def _name(layer: fx.Node) -> str:
     if layer.op != "call_function":
         return "input" if layer.op == "placeholder" else layer.name
     path, is_layer = layer.meta.get("path", ("", False))
-    return path if is_layer else f"{path}.{layer.name}" if path else layer.name
+    return path if is_layer and path else f"{path}.{layer.name}" if path else layer.name
 
 
 def _hoist_roundings(program: fx.GraphModule) -> None:
@@ -200,10 +200,10 @@ def _hoist_roundings(program: fx.GraphModule) -> None:
 
 
 def _is_unrounded(node: fx.Node) -> bool:
-    """Whether what a pool or flatten reads is off its grid: sums, or still to be clipped."""
+    """Whether what a pool or flatten reads is on no grid: sums, activations, or the input."""
     while _is(node, SAME_GRID - CONCATS):
         node = node.args[0]  # type: ignore[assignment]
-    return _is(node, SUMS | ACTIVATIONS)
+    return node.op == "placeholder" or _is(node, SUMS | ACTIVATIONS)
 
 
 def _round_each(program: fx.GraphModule, concat: fx.Node, node: fx.Node) -> list[fx.Node]:
