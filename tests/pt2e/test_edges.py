@@ -165,3 +165,10 @@ def test_a_quantizer_of_torchaos_own():
 def test_activations_behind_pools_of_what_is_rounded_already():
     layers = [nn.Conv2d(2, 4, 3), nn.MaxPool2d(2), nn.Hardtanh(-0.2, 0.3), nn.Flatten()]
     assert largest(nn.Sequential(*layers, nn.Linear(16, 5)), Bits(only_layers=True)) <= 1
+
+
+def test_what_is_padded_or_flattened_before_it_is_rounded():
+    layers = [nn.ZeroPad2d(1), nn.Conv2d(2, 4, 3), nn.ReLU(), nn.ZeroPad2d((1, 0, 0, 1))]
+    assert largest(nn.Sequential(*layers, nn.Conv2d(4, 2, 3)), Bits(only_layers=True)) <= 1
+    layers = [nn.Flatten(), nn.Linear(72, 8), nn.ReLU(), nn.Linear(8, 3)]
+    assert largest(nn.Sequential(*layers), Bits()) <= 1
