@@ -7,6 +7,7 @@ PT2E itself would make of the stored floats. Nothing is chosen here.
 """
 
 import copy
+from collections.abc import Iterator
 from itertools import chain
 
 import torch
@@ -16,10 +17,12 @@ from hwgen.errors import Problem, refuse
 from hwgen.frontend.calls import (
     ACTIVATIONS,
     CONCATS,
+    CONSTANTS,
     SAME_GRID,
     SUMS,
     WEIGHTED,
     calls,
+    constant,
     layer_of,
     op_of,
     read_by,
@@ -60,7 +63,7 @@ def adopt(program: fx.GraphModule) -> fx.GraphModule:
         {**dict(program.named_parameters()), **dict(program.named_buffers())}, program.graph
     )
     program.meta[ORIGIN] = "PT2E"
-    refuse(chain(found.problems, problems(program)))
+    refuse(chain(found.problems, _constants(program), problems(program)))
     for rewrite in (
         one_output,
         drop_unchanged,
@@ -74,6 +77,16 @@ def adopt(program: fx.GraphModule) -> fx.GraphModule:
     program.graph.eliminate_dead_code()
     program.recompile()
     return program.double()
+
+
+def _constants(program: fx.GraphModule) -> Iterator[Problem]:
+    """Arithmetic with stored numbers, which PT2E leaves in float: there is no grid to read."""
+    for node in calls(program):
+        computed = [one for one in read_by(node) if constant(one) is None]
+        if op_of(node) in CONSTANTS or (op_of(node) == "add" and len(computed) < 2):
+            reason = f"computes {op_of(node)} with a constant in float"
+            remedy = "put it into the weights or the bias of the layer before"
+            yield Problem(layer_of(node), reason, remedy)
 
 
 class _Adoption:

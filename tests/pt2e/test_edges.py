@@ -59,6 +59,19 @@ def test_what_has_no_hardware_is_named_with_the_rest():
     )
 
 
+class Plus(nn.Module):
+    def forward(self, x):
+        return x + 1.5
+
+
+def test_constants_in_float():
+    text = refusal(nn.Sequential(nn.Conv2d(2, 4, 1), Plus(), nn.Conv2d(4, 2, 1)))
+    assert text == (
+        "1.add: computes add with a constant in float; "
+        "put it into the weights or the bias of the layer before"
+    )
+
+
 def edited(change) -> str:
     module = quantised(Branches().eval(), IMAGES, Bits())
     for node in module.graph.nodes:
