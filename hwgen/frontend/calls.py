@@ -65,9 +65,13 @@ def calls(program: fx.GraphModule) -> list[fx.Node]:
 
 
 def op_of(node: fx.Node) -> str:
-    """The bare name of a call's op: ``conv2d`` for ``aten.conv2d.padding``."""
+    """The bare name of a call's op: ``conv2d`` for ``aten.conv2d.padding``.
+
+    Arithmetic on sizes has Python's name, ``operator.mul``.
+    """
     if not isinstance(node.target, torch._ops.OpOverload):
-        return str(getattr(node.target, "__name__", node.target))
+        name = str(getattr(node.target, "__name__", node.target))
+        return name if name in ASIDE else f"operator.{name}"
     return node.target._schema.name.partition("::")[2]
 
 

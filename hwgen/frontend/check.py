@@ -82,6 +82,9 @@ def _call(program: fx.GraphModule, node: fx.Node) -> Iterator[Problem]:
         return  # batches are counted by batch norm in training mode, which is refused itself
     if op in CONSTANT_OPS:
         return
+    if op.startswith("operator."):
+        yield Problem(layer, f"computes {op} with sizes", "write the sizes of a frame as numbers")
+        return
     rule = RULES.get(op)
     if rule is None:
         kind = node.target._schema.name if isinstance(node.target, torch._ops.OpOverload) else op

@@ -271,6 +271,10 @@ MISTAKES = {
     "0: its bias has no shape yet; run the model once": lambda: nn.Sequential(nn.LazyConv2d(4, 3)),
     "0: is quantised by torch's eager mode; quantise with PT2E (docs/quantised.md), or give the "
     "float network": lambda: nn.Sequential(torch.ao.nn.quantized.ReLU6()),
+    "mul: computes operator.mul with sizes; write the sizes of a frame as numbers\n"
+    "reshape: turns (?, 4, 6, 6) into (?, 72); only a vector for each frame is supported: "
+    "torch.flatten(x, 1)":
+        lambda: Net(lambda s, x: s.conv(x).reshape(x.shape[0] * 2, -1), conv=conv()),
     "the network returns no tensor; it must return one": lambda: Net(lambda s, x: None, c=conv()),
 }  # fmt: skip
 
