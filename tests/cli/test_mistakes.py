@@ -8,7 +8,7 @@ import pytest
 
 from hwgen import models
 
-WANTED = "give float32 (N, C, H, W) or (N, F), as the network takes them"
+WANTED = "give float32 (N, C, H, W), (N, C, L) or (N, F), as the network takes them"
 BITS = "is neither a number nor a table such as conv1=4,default=8"
 
 #: Command, after ``hwgen``: what it says.
