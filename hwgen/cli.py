@@ -83,6 +83,17 @@ def bits(ctx, param, text: str | None):
     return table
 
 
+def engines(ctx, param, text: str):
+    """``winograd-f2``, or a table ``conv1=direct,default=winograd-f4``."""
+    if "=" not in text:
+        return text
+    pairs = [entry.rpartition("=") for entry in text.split(",")]
+    table = {name.strip(): kind.strip() for name, _, kind in pairs}
+    if len(table) < len(pairs) or not all(table):
+        raise click.BadParameter(f"{text!r} names a layer twice, or none")
+    return table
+
+
 def network_options(command: Callable) -> Callable:
     """Options of every command that takes MODEL."""
     for option in (
@@ -98,6 +109,12 @@ def network_options(command: Callable) -> Callable:
             default="mse",
             show_default=True,
             help="How activation ranges follow from the inputs seen.",
+        ),
+        click.option(
+            "--engine",
+            callback=engines,
+            default="auto",
+            help="direct, winograd-f2 or winograd-f4, or a table: conv1=direct,default=winograd.",
         ),
         click.option("--fps", type=float, help="Frames a second wanted; else as fast as fits."),
         click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
@@ -166,7 +183,7 @@ def sim(folder, as_json, **options):
 def estimate(synth, as_json, **options):
     """Foretell cycles and area of MODEL, layer by layer; MODEL may be a build directory."""
     if Path(options["model"]).is_dir():
-        _refuse_choices("board", "calibrate", "bits", "weights", "activations", "fps")
+        _refuse_choices("board", "calibrate", "bits", "weights", "activations", "engine", "fps")
     from hwgen import flow
 
     arguments = _arguments(options)

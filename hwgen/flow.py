@@ -27,7 +27,7 @@ from hwgen.frontend.program import ORIGIN
 from hwgen.manifest import read_manifest
 from hwgen.model import Data, Model, ModelLike, find
 from hwgen.network import Network, StoreError, load_network
-from hwgen.plan import Plan, PlanError, plan, plan_from_json
+from hwgen.plan import Engines, Plan, PlanError, check_names, plan, plan_from_json
 from hwgen.plan.pipeline import play_stages, solo
 from hwgen.report import record
 from hwgen.report.page import write_page
@@ -131,23 +131,27 @@ def build(
     calibrate: Data | None = None,
     settings: Settings | None = None,
     fps: float | None = None,
+    engine: Engines = "auto",
     force: bool = False,
     progress: Progress = silent,
 ) -> dict:
     """Network to build directory ``out`` (``build/NAME`` by default); returns its report.
 
+    ``engine`` asks for one of ``plan.NAMES`` for all layers that can have it, or by layer name.
+
     Raises UserError, before anything is written.
     """
-    target, found, _, _ = together(
+    target, found, _, _, _ = together(
         lambda: load_board(board),
         lambda: find(model, calibrate),
         lambda: _check_rate(fps),
+        lambda: check_names(engine),
         lambda: check_target(Path(out), force) if out is not None else None,
     )
     folder = Path(out) if out is not None else Path("build") / found.name
     check_target(folder, force)
     made = integers(found, settings, progress)
-    planned = plan(made.network, target, fps, progress)
+    planned = plan(made.network, target, fps, progress, engine)
     frames = _frames(found, made.network)
     report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
     write_build(folder, found.name, made.network, planned, frames, report, force, progress)
@@ -287,6 +291,7 @@ def estimate(
     calibrate: Data | None = None,
     settings: Settings | None = None,
     fps: float | None = None,
+    engine: Engines = "auto",
     synth: bool = False,
     progress: Progress = silent,
 ) -> dict:
@@ -303,11 +308,14 @@ def estimate(
             report = record.update(folder, _synthesised(folder, planned, progress))
             write_page(folder)
         return report | {"layers": layers(planned)}
-    target, found, _ = together(
-        lambda: load_board(board), lambda: find(model, calibrate), lambda: _check_rate(fps)
+    target, found, _, _ = together(
+        lambda: load_board(board),
+        lambda: find(model, calibrate),
+        lambda: _check_rate(fps),
+        lambda: check_names(engine),
     )
     made = integers(found, settings, progress)
-    planned = plan(made.network, target, fps, progress)
+    planned = plan(made.network, target, fps, progress, engine)
     report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
     if synth:
         with tempfile.TemporaryDirectory(prefix="hwgen-") as temporary:

@@ -337,7 +337,7 @@ class WinogradSpec:
     @staticmethod
     def foldings(op: Conv2d, family: str) -> Iterator["WinogradSpec"]:
         """Foldings of both tiles that no other of the same tile beats in steps and multipliers,
-        and that filling, transforming and draining do not slow down."""
+        and that filling, transforming and draining do not slow down if that can be helped."""
         if obstacle(op):
             return
         for tile in TILES:
@@ -361,6 +361,8 @@ def _foldings(op: Conv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
                     continue  # results would not leave in time
                 steps = down * across // tiles * out_folds * in_folds
                 found.append((steps, tiles * ins * outs, abs(np.log(ins / outs)), ins, outs, tiles))
+    if not found:
+        yield from _starved(op, tile, family)
     least, ties = float("inf"), 0
     for steps, multipliers, _, ins, outs, tiles in sorted(found):
         if multipliers > least:
@@ -371,6 +373,22 @@ def _foldings(op: Conv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
         spec = _balanced(op, tile, ins, outs, tiles, steps)
         if spec is not None:
             least = multipliers
+            yield from _styled(spec, family)
+
+
+def _starved(op: Conv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
+    """Foldings for layers of so few channels that none keeps the array busy: with the widest
+    streams, those that no other beats in cycles and multipliers."""
+    wide = gcd(tile, op.input.map_shape[1]), gcd(tile, op.output_size[1])
+    specs = [
+        WinogradSpec((op,), tile, ins, outs, 1, *wide)
+        for ins in _lanes(op.input.channels)
+        for outs in _lanes(len(op.weights))
+    ]
+    least = float("inf")
+    for spec in sorted(specs, key=lambda spec: (spec.schedule().steps, spec.multipliers)):
+        if spec.multipliers < least:
+            least = spec.multipliers
             yield from _styled(spec, family)
 
 

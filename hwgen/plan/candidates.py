@@ -1,6 +1,6 @@
 """Every way to build one op that is worth considering."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +49,10 @@ def cost(used: Area, board: Board) -> float:
     return sum(share for share in used.share(board).values() if share != float("inf"))
 
 
-def candidates(op: Op, board: Board) -> list[Candidate]:
-    """Engines for ``op``, fastest first, without those that another beats.
+def candidates(
+    op: Op, board: Board, wanted: Callable[[Spec], bool] = lambda spec: True
+) -> list[Candidate]:
+    """Engines for ``op`` that are ``wanted``, fastest first, without those that another beats.
 
     One engine beats another with the same stream widths if it is no slower and takes no more of
     any resource. None at all where every one keeps weights in memory that the board cannot fill.
@@ -58,6 +60,8 @@ def candidates(op: Op, board: Board) -> list[Candidate]:
     found = []
     for kind in ENGINES[type(op)]:
         for spec in kind.foldings(op, board.family):
+            if not wanted(spec):
+                continue
             parts = spec.primitives()
             if not _can_be_filled(parts, board):
                 continue

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from hwgen.board import Board, board_names, load_board
 from hwgen.cost import Area, area, total
@@ -9,6 +10,8 @@ from hwgen.errors import Problem, UserError, refuse
 from hwgen.network import Input, Network, Node
 from hwgen.plan.candidates import Candidate, Entry, candidates
 from hwgen.plan.choose import RESOURCES, Edge, choose
+from hwgen.plan.engines import Engines, allowed, differences, reason_for
+from hwgen.plan.engines import check as check_engines
 from hwgen.plan.pipeline import Stage, assemble, needed_depths, steady, unique, with_fifos
 from hwgen.plan.value import Plan
 
@@ -23,21 +26,25 @@ def plan(
     board: Board,
     fps: float | None = None,
     progress: Callable[[str], None] = lambda what: None,
+    engines: Engines = "auto",
 ) -> Plan:
     """The plan for ``network`` on ``board``.
 
+    ``engines`` asks for an engine of each layer (``engines.NAMES``), by name or for all of them.
     With ``fps``, the cheapest that makes so many frames a second at the board's clock; without, the
     fastest that fits, and of those the cheapest. UserError when nothing fits, with what is lacking,
     or when ``fps`` is out of reach, with the best that is in reach.
     """
     _check(network)
+    check_engines(engines, network)
     readers = [name for node in network for name in node.inputs]
     nodes = [n for n in network if not isinstance(n.op, Input) or readers.count(n.name) > 1]
     edges = _edges(nodes)
     options: list[list[Candidate]] = []
     for node in nodes:
         progress(f"engines for {node.name}")
-        options.append([] if isinstance(node.op, Input) else candidates(node.op, board))
+        wanted = partial(allowed, engines, node.name, node.op)
+        options.append([] if isinstance(node.op, Input) else candidates(node.op, board, wanted))
     refuse(
         Problem(
             node.name,
@@ -55,7 +62,7 @@ def plan(
         progress("choosing engines")
         chosen, reached = _choose(options, edges, board, room, limit, fps, nodes)
         progress("sizing FIFOs")
-        made = _assemble(network, board, nodes, options, chosen, reached, fps)
+        made = _assemble(network, board, nodes, options, chosen, reached, fps, engines)
         excess = made.area.excess(_usable(board))
         if excess:
             # Plumbing that the solver did not see: leave it room and choose again.
@@ -178,6 +185,7 @@ def _assemble(
     chosen: Sequence[Candidate],
     limit: int,
     fps: float | None,
+    asked: Engines,
 ) -> Plan:
     """The plan with these engines: converters and FIFOs put in, and played."""
     used: set[str] = set()
@@ -186,7 +194,8 @@ def _assemble(
         if isinstance(pick.spec, Entry):
             entry = pick.spec.beats
         else:
-            name, reason = unique(node.name, used), _reason(pick, some, limit)
+            name = unique(node.name, used)
+            reason = _reason(pick, some, limit) + reason_for(pick, some, limit, asked, node)
             engines[node.name] = Stage(name, pick.spec, node.name, node.name, reason)
     bare = assemble(network, engines, entry)
     depths = needed_depths(bare)
@@ -209,17 +218,10 @@ def _reason(pick: Candidate, some: Sequence[Candidate], limit: int) -> str:
     faster = [c for c in some if c.interval < pick.interval]
     text = f"{pick.interval} cycles a frame, where at most {limit} are wanted"
     if pick.interval == limit and faster:
-        text += f"; the next faster, {faster[-1].interval} cycles, takes {_more(pick, faster[-1])}"
+        more = differences(pick.area, faster[-1].area)
+        text += f"; the next faster, {faster[-1].interval} cycles, takes {more}"
     elif not slower:
         text += "; the slowest that is fast enough"
     else:
         text += "; the cheapest with its neighbours' streams"
     return text
-
-
-def _more(pick: Candidate, other: Candidate) -> str:
-    differences = {
-        name: getattr(other.area, name) - getattr(pick.area, name)
-        for name in ("dsp", "lut", "bram")
-    }
-    return ", ".join(f"{count:+d} {name.upper()}" for name, count in differences.items() if count)

@@ -207,8 +207,9 @@ def _boxes(plan: Plan) -> list[dict]:
             folding.append(f"{spec.depth:,} beats deep")
         elif hasattr(spec, "in_lanes"):
             folding.append(f"{spec.in_lanes} in × {spec.out_lanes} out lanes")
-            if spec.pixels > 1:
-                folding.append(f"× {spec.pixels} pixels")
+            for what in ("pixels", "tiles"):
+                if getattr(spec, what, 1) > 1:
+                    folding.append(f"× {getattr(spec, what)} {what}")
         elif len(spec.outputs) > 1:
             folding.append(f"{len(spec.outputs)} ways")
         elif stage.node is None:
