@@ -43,6 +43,9 @@ TIES = 3
 #: Tiles side by side that the planner is offered.
 MOST_TILES = 4
 
+#: Arrays of so many multipliers or more are not offered where they cannot be kept busy.
+STARVED = 256
+
 #: Most factors, and most weights, that share a block on any family.
 PACKED = 4
 
@@ -361,8 +364,6 @@ def _foldings(op: Conv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
                     continue  # results would not leave in time
                 steps = down * across // tiles * out_folds * in_folds
                 found.append((steps, tiles * ins * outs, abs(np.log(ins / outs)), ins, outs, tiles))
-    if not found:
-        yield from _starved(op, tile, family)
     least, ties = float("inf"), 0
     for steps, multipliers, _, ins, outs, tiles in sorted(found):
         if multipliers > least:
@@ -374,11 +375,13 @@ def _foldings(op: Conv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
         if spec is not None:
             least = multipliers
             yield from _styled(spec, family)
+    if least == float("inf"):
+        yield from _starved(op, tile, family)
 
 
 def _starved(op: Conv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
-    """Foldings for layers of so few channels that none keeps the array busy: with the widest
-    streams, those that no other beats in cycles and multipliers."""
+    """Foldings for layers of so few channels that none keeps the array busy: small ones, with the
+    widest streams, those that no other beats in cycles and multipliers."""
     wide = gcd(tile, op.input.map_shape[1]), gcd(tile, op.output_size[1])
     specs = [
         WinogradSpec((op,), tile, ins, outs, 1, *wide)
@@ -387,7 +390,7 @@ def _starved(op: Conv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
     ]
     least = float("inf")
     for spec in sorted(specs, key=lambda spec: (spec.schedule().steps, spec.multipliers)):
-        if spec.multipliers < least:
+        if spec.multipliers < min(least, STARVED):
             least = spec.multipliers
             yield from _styled(spec, family)
 

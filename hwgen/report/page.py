@@ -252,7 +252,8 @@ def _rows(plan: Plan) -> list[dict]:
     made = []
     for stage, colour in zip(plan.stages, plots.colours(plan.stages), strict=True):
         op = stage.spec.ops[0] if hasattr(stage.spec, "ops") else None
-        macs, built = getattr(op, "macs", 0), getattr(stage.spec, "multipliers", 0)
+        macs = getattr(stage.spec, "multiplications", 0) or getattr(op, "macs", 0)
+        built = getattr(stage.spec, "multipliers", 0)
         made.append(
             {
                 "name": plots.label(stage),

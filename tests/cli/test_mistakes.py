@@ -59,8 +59,8 @@ BUILD = {
     "use auto, direct, winograd, winograd-f2, winograd-f4",
     "nets.py:small --engine 4=winograd-f2,nix=direct": "4: winograd-f2 cannot compute it: "
     "it is no convolution; ask for direct; Winograd is for 3 x 3 kernels of stride 1, all in one "
-    "group\nan engine is asked for 'nix', which is no layer; nearest are 0, 0.requantise, 4, "
-    "4.requantise",
+    "group\nan engine is asked for 'nix', which is no layer; nearest are 0, 0.requantise, 2, "
+    "4, 4.requantise",
     # Bits
     "nets.py:small --bits 0": "weights: 0 bits; use 1 to 16\nactivations: 0 bits; use 1 to 16",
     "nets.py:small --weights 17": "weights: 17 bits; use 1 to 16",

@@ -62,6 +62,19 @@ def test_foldings_leave_nothing_out_that_is_faster():
 
 
 @pytest.mark.parametrize(
+    "shape, channels", [((1, 1, 1), 1), ((5, 7, 1), 2), ((4, 5, 12), 6), ((9, 3, 40), 3)]
+)
+def test_layers_of_few_channels_have_some_folding(shape, channels):
+    op = conv(shape, channels)
+    some = plain(op)
+    assert {spec.tile for spec in some} == {2, 4}
+    for spec in some:
+        played = play({"dut": spec.schedule()}, LINKS, 64, until_steady=True)
+        assert not played.deadlock
+        assert played.interval == spec.schedule().steps >= spec.ideal
+
+
+@pytest.mark.parametrize(
     "options",
     [{"stride": (2, 2)}, {"dilation": (2, 2)}],
 )
