@@ -18,6 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hwgen.cache import cache
 from hwgen.errors import Problem, ToolError, UserError
 from hwgen.manifest import Manifest, Port, Probe, read_manifest
 
@@ -77,13 +78,6 @@ def environment() -> dict[str, str]:
         # The wheel was configured on another machine, for another compiler.
         env["MAKEFLAGS"] = f"PYTHON3={sys.executable} CFG_CXXFLAGS_PCH_I=-include"
     return env
-
-
-def cache() -> Path:
-    """Folder of built binaries: ``$HWGEN_CACHE``, or ``hwgen`` in the user's cache."""
-    if chosen := os.environ.get("HWGEN_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hwgen"
 
 
 def storage_bytes(bits: int) -> int:

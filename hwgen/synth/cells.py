@@ -12,9 +12,12 @@ from collections.abc import Mapping
 
 from hwgen.cost import Area
 
-__all__ = ["count"]
+__all__ = ["MACRO", "count"]
 
 BLOCK = Area(bram=1)
+
+#: Stands for a block of a memory macro, which Yosys leaves to others.
+MACRO = "memory block"
 
 #: Enables, resets and sets of an iCE40's flip-flops.
 KINDS = ("", "E", "SR", "R", "SS", "S", "ESR", "ER", "ESS", "ES")
@@ -71,6 +74,7 @@ ASIC = {
     **dict.fromkeys(("$_NAND_", "$_NOR_", "$_NOT_"), Area(lut=1)),
     **dict.fromkeys(("$_DFF_P_", "$_DFF_N_"), Area(ff=1)),
     "$mem_v2": Area(),
+    MACRO: BLOCK,
 }
 
 CELLS = {

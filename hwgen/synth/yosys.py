@@ -13,7 +13,7 @@ from hwgen.cost import Area
 from hwgen.errors import Problem, refuse
 from hwgen.synth import cells, tools
 
-__all__ = ["netlist", "synthesise", "workspace"]
+__all__ = ["count_cells", "netlist", "script", "synthesise", "workspace"]
 
 #: Bits of the block in which memories are counted on every family.
 BLOCK_BITS = 18 * 1024
@@ -75,7 +75,14 @@ def workspace(rtl: Path) -> Iterator[Path]:
 
 
 def netlist(folder: Path, top: str, family: str, progress: tools.Progress | None = None) -> Area:
-    """Synthesise in a workspace.
+    """Area of a workspace, as ``count_cells`` synthesises it."""
+    return cells.count(count_cells(folder, top, family, progress), family)
+
+
+def count_cells(
+    folder: Path, top: str, family: str, progress: tools.Progress | None = None
+) -> dict[str, int]:
+    """Cells by type, after synthesis in a workspace.
 
     Where nextpnr knows the family, the netlist stays there as ``netlist.json``.
     """
@@ -86,30 +93,34 @@ def netlist(folder: Path, top: str, family: str, progress: tools.Progress | None
     sources = " ".join(file.name for file in sorted(folder.glob("*.v")))
     if not sources:
         raise ValueError(f"no Verilog in {folder}")
-    script = [
+    commands = [
         # Deferred: rom.v with its default parameters would look for a file that is not there.
         f"read_verilog -sv -defer {sources}",
         f"hierarchy -check -top {top}",
         "chformal -remove",  # assertions are for simulation
-        FPGA.get(family, ASIC).format(top=top).strip(),
+        script(top, family),
         "tee -q -o stat.json stat -json",
     ]
-    (folder / "synth.ys").write_text("\n".join(script) + "\n")
+    (folder / "synth.ys").write_text("\n".join(commands) + "\n")
     tools.run([*tools.yosys(), "-s", "synth.ys"], folder, progress)
     counted = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
-    area = cells.count(counted, family)
-    return area + _macros((folder / "memories.il").read_text()) if family == "asic" else area
+    if family == "asic":
+        counted[cells.MACRO] = _macros((folder / "memories.il").read_text())
+    return counted
 
 
-def _macros(dump: str) -> Area:
-    """Memories of an RTLIL dump, each in whole blocks."""
+def script(top: str, family: str) -> str:
+    """Yosys commands that make cells of the family of what has been read."""
+    return FPGA.get(family, ASIC).format(top=top).strip()
+
+
+def _macros(dump: str) -> int:
+    """Blocks that the memories of an RTLIL dump take, each a whole number of them."""
     sizes = re.findall(r"parameter \\SIZE (?:32'([01]+)|(\d+))", dump)
     widths = re.findall(r"parameter \\WIDTH (?:32'([01]+)|(\d+))", dump)
-    return Area(
-        bram=sum(
-            ceil(_number(size) * _number(width) / BLOCK_BITS)
-            for size, width in zip(sizes, widths, strict=True)
-        )
+    return sum(
+        ceil(_number(size) * _number(width) / BLOCK_BITS)
+        for size, width in zip(sizes, widths, strict=True)
     )
 
 

@@ -1,0 +1,1 @@
+"""How good estimates of area are, and the constants that make them so: ``hwgen calibrate``."""
