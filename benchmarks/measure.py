@@ -12,6 +12,7 @@ from time import perf_counter
 from benchmarks.steps import Steps
 from hwgen import flow
 from hwgen.board import load_board
+from hwgen.calibrate.measure import design, measure
 from hwgen.compress import Settings
 from hwgen.cost import Area
 from hwgen.emit import write_build
@@ -21,8 +22,8 @@ from hwgen.model import Model, find
 from hwgen.plan import Plan, plan
 from hwgen.report import record
 from hwgen.sim.verilator import build_binary
-from hwgen.synth import route_ecp5, synthesise
-from hwgen.synth.calibrate import measure as synthesise_spec
+from hwgen.synth import route, synthesise
+from hwgen.synth.route import FAMILIES as ROUTED
 
 __all__ = ["Bench", "Prepared", "prepare"]
 
@@ -72,7 +73,7 @@ class Bench:
             "synthesised": lambda: self._synthesise(folder, planned),
             "stages": lambda: self._stages(planned),
         }
-        if planned.board.family == "ecp5":
+        if planned.board.family in ROUTED:
             step["routed"] = lambda: self._route(folder, planned)
         found = {}
         for name, run in step.items():
@@ -138,15 +139,17 @@ class Bench:
         rows = {}
         for number, stage in enumerate(planned.stages, 1):
             self.progress(f"{self.board}: stage {number} of {len(planned.stages)}, {stage.name}")
-            found = synthesise_spec(stage.spec, planned.board.family)
+            alone = {stage.name: design(stage.spec, planned.board.family)}
+            found = measure(alone, lambda done, of: None)[stage.name]
             rows[stage.name] = {"estimated": asdict(stage.area), "synthesised": asdict(found)}
         return rows
 
     def _route(self, folder: Path, planned: Plan) -> dict:
         start = perf_counter()
-        routed = route_ecp5(
+        routed = route(
             folder / "rtl",
             "accelerator",
+            planned.board.family,
             planned.board.device,
             target_mhz=TARGET * planned.board.clock_mhz,
             seed=SEED,

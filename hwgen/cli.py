@@ -22,6 +22,7 @@ from rich.progress import (
 )
 
 from hwgen import show
+from hwgen.board import FAMILIES
 from hwgen.errors import Problem, ToolError, UserError
 from hwgen.sweep.options import sweep_options
 
@@ -212,6 +213,50 @@ def sweep(as_json, **options):
         display.swept(made, files)
     if not made.verified:
         sys.exit(FAILED)
+
+
+@main.command()
+@click.option(
+    "--family",
+    "families",
+    type=click.Choice(FAMILIES),
+    multiple=True,
+    help="One or several; all of them by default.",
+)
+@click.option(
+    "--each",
+    type=click.IntRange(min=2),
+    default=5,
+    show_default=True,
+    help="Specs of every kind, half of which are fitted to.",
+)
+@click.option("--model", "models", multiple=True, help="Reference networks; all by default.")
+@click.option("--keep", is_flag=True, help="Leave the constants alone: only compare.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("docs/benchmarks/area.json"),
+    show_default=True,
+    help="The comparison; a page and a plot are put beside it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def calibrate(families, each, models, keep, out, as_json):
+    """Fit the estimates of area to Yosys, and say how far off they are.
+
+    Every synthesis is kept at once: a run that was stopped goes on where it was.
+    """
+    from hwgen.calibrate import display, run
+    from hwgen.calibrate.page import write_page
+
+    with _bars() as progress:
+        stored = run.calibrate(
+            families or FAMILIES, each, models or None, not keep, out, progress=progress
+        )
+    files = [out, *write_page(stored, out)]
+    if as_json:
+        _print_json(stored)
+    else:
+        display.calibrated(stored, files)
 
 
 @main.command()

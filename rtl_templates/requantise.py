@@ -122,6 +122,12 @@ class RequantiseSpec:
         """Whether the last fold has lanes without a channel, which must put zeros."""
         return self.folds * self.lanes != self.op.input.channels
 
+    @property
+    def chooses(self) -> bool:
+        """Whether folds differ, so that they must be counted."""
+        scales = self.scale_words()
+        return self.spare or (not self.op.is_shift and bool((scales != scales[0]).any()))
+
     def scale_words(self) -> np.ndarray:
         """Multipliers, (folds, lanes); those for negative sums are as many more in each row."""
         spare = self.folds * self.lanes - self.op.input.channels
@@ -144,7 +150,7 @@ class RequantiseSpec:
         wide, _ = op.centred
         unused = max(0, op.shift - 1)  # low bits that the shift drops and rounding never carries
         parts: list[Part] = [
-            *Sequencer.primitives(self.process()),
+            *Sequencer.primitives(self.process(), skip=1 if self.chooses else 2),
             Register((wide - unused if op.is_shift else wide) * values + self.latency - 1),
         ]
         if op.input.zero_point:
@@ -155,12 +161,16 @@ class RequantiseSpec:
                 parts.append(Memory(words, lanes * self.stored_bits, "rom"))
             if self.products.soft:
                 parts += self.products.primitives(self.lanes)
-            for _, piece in () if self.products.soft else self.pieces:
+            pieces = [] if self.products.soft else self.pieces
+            for start, piece in pieces:
                 factor = piece + 1
                 parts.append(Multiplier(factor, bits + 1, values, "requantise", piece + bits))
-                parts.append(Register((piece + bits) * values))
+                # Of the lowest piece, bits that no other piece reaches may be unused.
+                alone = pieces[1][0] if len(pieces) > 1 else piece + bits
+                dropped = min(unused, alone) if start == 0 else 0
+                parts.append(Register((piece + bits - dropped) * values))
             wide += bits
-            if len(self.pieces) > 1:
+            if len(pieces) > 1:
                 parts += [Adder(wide, values), Register((wide - unused) * values)]
             if op.negative is not None:
                 parts += [MuxPart(self.stored_bits, 2, values), Register(self.stored_bits * values)]
@@ -169,7 +179,7 @@ class RequantiseSpec:
             parts.append(Register(op.centred[0] * values))
         if self.offset:
             parts.append(Adder(wide + 1 - unused, values, constant=True))
-        narrow = max(2, wide + 1 - op.shift)
+        narrow = max(2, wide + bool(self.offset) - op.shift)
         parts += [
             Register(narrow * values),
             Compare(narrow, 2 * values, constant=True),

@@ -76,9 +76,12 @@ class Sequencer(Elaboratable):
         return m
 
     @staticmethod
-    def primitives(process: Process):
-        """Parts of the counters of ``process``."""
+    def primitives(process: Process, skip: int = 0):
+        """Parts of the counters of ``process``, without the outermost ``skip``: those that nothing
+        looks at, which synthesis leaves out."""
         for n, trip in enumerate(process.most):
+            if n < skip:
+                continue
             if n == process.decided:
                 yield Register(1)
             elif trip > 1:

@@ -93,6 +93,18 @@ class Window:
         )
 
     @cached_property
+    def pads(self) -> bool:
+        """Whether beats are written that do not come from the map."""
+        source = self.source
+        return self.padded != (source.type.map_shape[0], source.groups)
+
+    @cached_property
+    def even(self) -> bool:
+        """Whether every window lies one beat of all channels behind the one before, from the first
+        of a frame to the first of the next: nobody need count them."""
+        return set(self.release) == {self.source.folds}
+
+    @cached_property
     def row(self) -> int:
         """Beats a padded row."""
         return self.padded[1] * self.source.folds
@@ -159,7 +171,8 @@ class Window:
         banks = self.source.pixels
         width = self.source.width // banks
         parts: list[Part] = [
-            *Sequencer.primitives(self.fill_process()),
+            # Where nothing is padded, nobody asks where in the map the fill process is.
+            *Sequencer.primitives(self.fill_process(), skip=0 if self.pads else 3),
             *Pointer.primitives(range(len(process.loops) + 1), bits),
             Register(2 * bits + 1),
             Adder(bits + 1, 3),

@@ -12,6 +12,7 @@ FLOORS = (
         "errors",
         "beats",
         "board",
+        "cache",
         "game",
         "game_loop",
         "manifest",
@@ -23,7 +24,7 @@ FLOORS = (
     {"doctor", "frontend", "plan", "sim", "synth"},
     {"compress", "emit", "report"},
     {"flow", "model", "models"},
-    {"cli", "show", "sweep"},
+    {"calibrate", "cli", "show", "sweep"},
 )
 
 #: Folders beside the package that are rooms of it.

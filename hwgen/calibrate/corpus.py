@@ -10,6 +10,7 @@ of LUTs up: what has ten of them matters to nobody, and its relative error would
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -17,7 +18,7 @@ from amaranth import Module
 from amaranth.lib import wiring
 
 from hwgen.beats import Beats
-from hwgen.network import Add, Conv2d, Linear, MaxPool2d, Op, Requantise, SumPool2d, TensorType
+from hwgen.network import Add, Conv2d, Linear, MaxPool2d, Requantise, SumPool2d, TensorType
 from hwgen.primitives import Part
 from hwgen.rtl_templates import (
     ENGINES,
@@ -33,7 +34,7 @@ from hwgen.rtl_templates import (
 __all__ = ["KINDS", "corpus"]
 
 #: Products a cycle, at the most, and the bits of a stream: beyond, synthesis takes minutes.
-MOST_PRODUCTS, MOST_BITS = 48, 400
+MOST_PRODUCTS, MOST_BITS = 24, 256
 
 Rng = np.random.Generator
 
@@ -109,7 +110,7 @@ def _map(rng: Rng, channels: int, bits: int, sizes=(6, 8, 12, 14, 16, 20, 28)) -
     return TensorType((size, size, channels), bits, False)
 
 
-def _folding(rng: Rng, op: Op, family: str) -> Spec:
+def _folding(rng: Rng, op: Any, family: str) -> Spec:
     """One of the ways to build ``op`` that are neither very wide nor very parallel."""
     some = [
         spec

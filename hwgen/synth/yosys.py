@@ -22,11 +22,12 @@ BLOCK_BITS = 18 * 1024
 #: that runs programs.
 PLAIN = re.compile(r"\w[\w.-]*", re.ASCII)
 
-# No I/O or clock buffers: an accelerator sits inside somebody's design.
+# No I/O or clock buffers, since an accelerator sits inside somebody's design; nextpnr wants them
+# on a Gowin, where they are not counted.
 FPGA = {
     "ice40": "synth_ice40 -dsp -device u -top {top} -json netlist.json",
     "ecp5": "synth_ecp5 -top {top} -json netlist.json",
-    "gowin": "synth_gowin -family gw1n -noiopads -top {top} -json netlist.json",
+    "gowin": "synth_gowin -family gw1n -top {top} -json netlist.json",
     "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top {top}",
     "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top {top}",
 }

@@ -20,6 +20,8 @@ def test_everything_is_listed():
         "perl",
         "Yosys",
         "nextpnr-ecp5",
+        "nextpnr-ice40",
+        "nextpnr-himbaechel-gowin",
         "iverilog",
     ]
     for row in rows:

@@ -7,7 +7,7 @@ import pytest
 from hwgen.cost import Area, area
 from hwgen.errors import UserError
 from hwgen.primitives import Memory, Multiplier
-from hwgen.synth import ToolError, cells, route_ecp5, synthesise, tools
+from hwgen.synth import ToolError, cells, route, synthesise, tools
 
 MULTIPLIERS = [(8, 1), (2, 2), (4, 4), (5, 4), (19, 18), (20, 18), (28, 18), (34, 34), (40, 10)]
 MEMORIES = [
@@ -110,18 +110,18 @@ def test_asic_counts_block_memories_apart(tmp_path):
 
 def test_route(tmp_path):
     (tmp_path / "top.v").write_text(COUNTER)
-    routed = route_ecp5(tmp_path, "top")
+    routed = route(tmp_path, "top")
     assert routed.area == Area(24, 24, 1, 0)
     assert routed.pins and routed.used["MULT18X18D"] == 1
     assert 20 < routed.clock_mhz < 500
-    assert routed == route_ecp5(tmp_path, "top")
+    assert routed == route(tmp_path, "top")
 
 
 def test_route_with_too_many_ports_for_the_package(tmp_path):
     wide = "module top(input clk, input [149:0] a, output reg [149:0] q);\nreg [149:0] b;\n"
     wide += "always @(posedge clk) begin b <= a; q <= b ^ {b, b[149]}; end\nendmodule\n"
     (tmp_path / "top.v").write_text(wide)
-    routed = route_ecp5(tmp_path, "top")
+    routed = route(tmp_path, "top")
     assert not routed.pins and routed.area.ff == 300 and routed.clock_mhz > 20
 
 
@@ -137,7 +137,7 @@ def test_nonsense_is_refused(tmp_path):
     with pytest.raises(ValueError, match="family must be"):
         synthesise(tmp_path, "top", "nexus")
     with pytest.raises(ValueError, match="device must look like"):
-        route_ecp5(tmp_path, "top", device="iCE40")
+        route(tmp_path, "top", device="iCE40")
 
 
 def test_names_cannot_smuggle_commands_into_the_script(tmp_path):

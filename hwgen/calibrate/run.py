@@ -1,0 +1,175 @@
+"""``hwgen calibrate``: synthesise a corpus, fit constants to half of it, test them on the rest."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from hwgen.board import FAMILIES as KNOWN
+from hwgen.board import load_board
+from hwgen.calibrate.corpus import corpus
+from hwgen.calibrate.fit import fit
+from hwgen.calibrate.measure import Design, design, measure
+from hwgen.calibrate.networks import networks
+from hwgen.cost import Area, features
+from hwgen.cost.families import CONSTANTS, FAMILIES
+from hwgen.cost.model import of_features
+from hwgen.synth import tools
+
+__all__ = ["AREA", "BOARDS", "calibrate", "constants_file", "summary"]
+
+#: Where the comparison is kept, in a checkout.
+AREA = Path("docs/benchmarks/area.json")
+
+#: The board of each family whose plans of the reference networks are compared.
+BOARDS = {
+    "ice40": "icebreaker",
+    "ecp5": "ulx3s",
+    "gowin": "tang_nano_9k",
+    "xc7": "arty_a7_100t",
+    "xcup": "zcu104",
+    "asic": "asic",
+}
+
+RESOURCES = ("lut", "ff", "dsp", "bram")
+
+#: Called with what is being done, how much of it is done, and of how much.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A design, and how much it has of what a family has constants for."""
+
+    name: str
+    design: Design
+    features: Mapping[str, float]
+
+
+def constants_file() -> Path:
+    """The file of fitted constants, of the hwgen that runs."""
+    return Path(str(files("hwgen.cost").joinpath(CONSTANTS)))
+
+
+def calibrate(
+    families: Sequence[str] = KNOWN,
+    each: int = 5,
+    models: Sequence[str] | None = None,
+    refit: bool = True,
+    out: Path = AREA,
+    progress: Progress = lambda what, done, of: None,
+) -> dict:
+    """Compare estimates with Yosys for ``families``, and write the constants that fit.
+
+    ``each`` specs of every kind: half of all, drawn at random, are fitted to, the other half is
+    what ``out`` compares, with the reference networks ``models`` (all, unless given) on a board of
+    the family. ``refit=False`` leaves the constants alone. Returns what ``out`` then holds. Raises
+    ToolError when synthesis fails, UserError for unknown models.
+    """
+    stored = json.loads(out.read_text()) if out.exists() else {}
+    known = stored.get("families", {})
+    for family in families:
+        cases = _cases(family, each, progress)
+        measured = measure(
+            {case.name: case.design for case in cases}, partial(progress, f"{family}: synthesis")
+        )
+        order = np.random.default_rng(1).permutation(len(cases))
+        half = [cases[n] for n in sorted(order[: len(cases) // 2])]
+        rest = [cases[n] for n in sorted(order[len(cases) // 2 :])]
+        constants = {r: dict(getattr(FAMILIES[family], r)) for r in ("lut", "ff")}
+        if refit:
+            for resource, present in constants.items():
+                found = [case.features for case in half], [measured[case.name] for case in half]
+                constants[resource] = fit(*found, present, resource, family)
+        whole = _networks(family, models, progress)
+        measured |= measure(
+            {case.name: case.design for case in whole}, partial(progress, f"{family}: networks")
+        )
+        result = {
+            **summary(_rows(rest + whole, measured, constants)),
+            "fitted_to": summary(_rows(half, measured, constants)),
+            "board": BOARDS[family],
+        }
+        known[family] = result
+        versions = {
+            "hwgen": version("hwgen"),
+            "amaranth": version("amaranth"),
+            "yosys": tools.yosys_version(),
+        }
+        head = {"command": f"hwgen calibrate --each {each}", "versions": versions}
+        ordered = {name: known[name] for name in KNOWN if name in known}
+        stored = {**head, "families": ordered}
+        _write(out, stored, '{"spec"')  # an interrupted run keeps what it has
+        if refit:
+            _store(family, constants, result, head)
+    return stored
+
+
+def _cases(family: str, each: int, progress: Progress) -> list[Case]:
+    some = list(corpus(family, each))
+    cases = []
+    for done, (name, _, spec) in enumerate(some):
+        progress(f"{family}: designs", done, len(some))
+        found = features(spec.primitives(), family)
+        cases.append(Case(name, design(spec, family), found))
+    progress(f"{family}: designs", len(some), len(some))
+    return cases
+
+
+def _networks(family: str, models: Sequence[str] | None, progress: Progress) -> list[Case]:
+    board = load_board(BOARDS[family])
+    return [
+        Case(name, made, features(parts, family))
+        for name, made, parts in networks(board, models, partial(progress, f"{family}: plans"))
+    ]
+
+
+def _rows(
+    cases: Sequence[Case], measured: Mapping[str, Area], constants: Mapping[str, Mapping]
+) -> list[dict]:
+    return [
+        {
+            "spec": case.name,
+            "estimated": asdict(of_features(case.features, constants["lut"], constants["ff"])),
+            "synthesized": asdict(measured[case.name]),
+        }
+        for case in cases
+    ]
+
+
+def summary(rows: Sequence[Mapping]) -> dict:
+    """Errors over ``rows``: relative for LUT and FF, counted for DSP blocks and block RAMs."""
+    found: dict = {"specs": len(rows)}
+    for resource in ("lut", "ff"):
+        off = [
+            abs(row["estimated"][resource] / max(1, row["synthesized"][resource]) - 1)
+            for row in rows
+        ]
+        found[f"{resource}_median_error"] = round(float(np.median(off)), 4)
+        found[f"{resource}_p90_error"] = round(float(np.quantile(off, 0.9)), 4)
+    for resource in ("dsp", "bram"):
+        found[f"{resource}_mismatches"] = sum(
+            row["estimated"][resource] != row["synthesized"][resource] for row in rows
+        )
+    return found | {"rows": list(rows)}
+
+
+def _store(family: str, constants: Mapping, result: Mapping, head: Mapping) -> None:
+    """Put the constants of a family, and how far off they are, into the package's file."""
+    file = constants_file()
+    tree = json.loads(file.read_text())
+    expected = {r: result[f"{r}_p90_error"] for r in ("lut", "ff")}
+    tree["families"][family] = {**constants, "expected_error": expected, **head}
+    _write(file, tree)
+
+
+def _write(file: Path, tree: Mapping, row: str | None = None) -> None:
+    """``tree`` as JSON: indented, or with a line for each ``row``."""
+    text = json.dumps(tree, indent=None if row else 1) + "\n"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text.replace(row, f"\n{row}") if row else text)
