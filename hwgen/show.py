@@ -115,7 +115,9 @@ def _area(area: dict) -> None:
     for name in RESOURCES:
         used, there = area["estimated"][name], area["available"][name]
         share = f"{100 * used / there:.1f} %" if there else "-"
-        row = [name.upper(), f"{used:,}", f"{there:,}", share]
+        error = area.get("expected_error", {}).get(name)
+        spread = f" ± {100 * error:.0f} %" if error else ""
+        row = [name.upper(), f"{used:,}{spread}", f"{there:,}", share]
         if measured["lut"] is not None:
             real = measured[name]
             row += [f"{real:,}", f"{100 * (used - real) / real:+.1f} %" if real else "-"]

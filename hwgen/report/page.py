@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from hwgen.beats import Beats
+from hwgen.cost.families import FAMILIES
 from hwgen.network import Network, load_network
 from hwgen.plan import Plan, plan_from_json
 from hwgen.report import plots, record
@@ -77,6 +78,7 @@ def _render(network: Network, plan: Plan, report: Mapping) -> str:
         resources=RESOURCES.values(),
         built=sum(plan.multipliers(role) for role in ("mac", "requantise")),
         area=_area(plan, report),
+        block_kbit=FAMILIES[plan.board.family].block_kbit,
         cycles_note=_cycles_note(report),
         interval_plot=Markup(plots.intervals(plan)),
         area_plot=Markup(plots.area(plan, plan.board)),
@@ -283,6 +285,7 @@ def _area(plan: Plan, report: Mapping) -> list[dict]:
             {
                 "title": title,
                 "estimated": used,
+                "spread": report["area"].get("expected_error", {}).get(name),
                 "there": there,
                 "share": used / there if there else None,
                 "synthesised": real,

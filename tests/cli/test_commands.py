@@ -9,7 +9,7 @@ import pytest
 from hwgen import doctor
 from hwgen.report import record
 
-COMMANDS = ("", "build", "sim", "estimate", "sweep", "boards", "doctor")
+COMMANDS = ("", "build", "sim", "estimate", "sweep", "calibrate", "boards", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
