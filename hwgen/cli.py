@@ -100,7 +100,11 @@ def network_options(command: Callable) -> Callable:
     for option in (
         click.argument("model"),
         click.option("--board", default="ulx3s", show_default=True, help="Name, or a .toml file."),
-        click.option("--calibrate", metavar="FILE", help="Real inputs, .npz (N, C, H, W)."),
+        click.option(
+            "--calibrate",
+            metavar="FILE",
+            help="Real inputs, .npz (N, C, H, W); of several inputs, arrays by their names.",
+        ),
         click.option("--bits", callback=bits, help="Weights and activations: 1 to 16, or a table."),
         click.option("--weights", callback=bits, help="Weights: 1 to 16, or conv1=4,default=8."),
         click.option("--activations", callback=bits, help="Activations, likewise."),
@@ -118,6 +122,12 @@ def network_options(command: Callable) -> Callable:
             help="direct, winograd-f2 or winograd-f4, or a table: conv1=direct,default=winograd.",
         ),
         click.option("--fps", type=float, help="Frames a second wanted; else as fast as fits."),
+        click.option(
+            "--max-port-width",
+            type=int,
+            metavar="BITS",
+            help="Widest tdata of the AXI4-Stream ports; else as the engines like best.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
     )[::-1]:
         command = option(command)
@@ -154,7 +164,13 @@ def build(out, force, as_json, **options):
 @main.command()
 @click.argument("folder", metavar="BUILD", type=click.Path(path_type=Path))
 @click.option("--frames", type=click.IntRange(min=2), help="At most so many frames.")
-@click.option("--images", metavar="FILE", help="Other inputs than those kept in BUILD, .npz.")
+@click.option(
+    "--inputs",
+    "--images",
+    "images",
+    metavar="FILE",
+    help="Other inputs than those kept in BUILD, .npz, as for --calibrate.",
+)
 @click.option(
     "--stall",
     type=click.FloatRange(0, 0.95),
@@ -184,7 +200,16 @@ def sim(folder, as_json, **options):
 def estimate(synth, as_json, **options):
     """Foretell cycles and area of MODEL, layer by layer; MODEL may be a build directory."""
     if Path(options["model"]).is_dir():
-        _refuse_choices("board", "calibrate", "bits", "weights", "activations", "engine", "fps")
+        _refuse_choices(
+            "board",
+            "calibrate",
+            "bits",
+            "weights",
+            "activations",
+            "engine",
+            "fps",
+            "max-port-width",
+        )
     from hwgen import flow
 
     arguments = _arguments(options)

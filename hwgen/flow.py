@@ -4,6 +4,7 @@ import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -15,14 +16,16 @@ from hwgen.compress import Decisions, Settings, compare, decisions, quantize
 from hwgen.emit import check_target, write_build
 from hwgen.errors import Problem, UserError, together
 from hwgen.frontend import (
+    Images,
     adopt,
+    count_of,
+    first_of,
     is_quantised,
     load,
     load_calibration,
     quantise_input,
     read,
 )
-from hwgen.frontend.images import frames_of
 from hwgen.frontend.program import ORIGIN
 from hwgen.manifest import read_manifest
 from hwgen.model import Data, Model, ModelLike, find
@@ -85,7 +88,7 @@ def integers(
     Accuracy is measured on its test set, or else on its calibration data if that has labels.
     """
     progress("reading the network")
-    floats = load(model.source, None if model.calibration is None else frames_of(model.calibration))
+    floats = load(model.source, model.calibration)
     if is_quantised(floats.graph):
         program = floats = _as_it_is(floats, settings)
     else:
@@ -95,11 +98,11 @@ def integers(
     network = read(program)
     frames = real_inputs(model, network)
     progress("comparing float and integers")
-    differences = compare(program, network, frames[:100])
+    differences = compare(program, network, first_of(frames, 100))
     chosen = Decisions()
     if model.test or model.calibration is not None:
         images, labels = model.test or (frames, model.labels)
-        progress(f"deciding on {len(images)} images")
+        progress(f"deciding on {count_of(images)} images")
         chosen = decisions(floats, network, images, labels)
     distance = max(d.largest for d in differences.values())
     return Integers(network, distance, chosen, program.meta.get(ORIGIN))
@@ -113,15 +116,17 @@ def _as_it_is(program: fx.GraphModule, settings: Settings | None) -> fx.GraphMod
     return adopt(program)
 
 
-def real_inputs(model: Model, network: Network) -> np.ndarray:
+def real_inputs(model: Model, network: Network) -> Images:
     """Calibration data; a quantised network that came without gets noise over all of its range."""
     if model.calibration is not None:
-        return np.asarray(model.calibration)
-    kind = network.input.type
-    shape = (NOISE, *kind.shape)
-    noise = np.random.default_rng(0).integers(kind.lo, kind.hi, shape, endpoint=True)
-    real = ((noise - kind.zero_point) * np.asarray(kind.scale)).astype(np.float32)
-    return real if real.ndim == 2 else np.ascontiguousarray(real.transpose(0, 3, 1, 2))
+        return model.calibration
+    random, made = np.random.default_rng(0), {}
+    for node in network.inputs:
+        kind = node.type
+        noise = random.integers(kind.lo, kind.hi, (NOISE, *kind.shape), endpoint=True)
+        real = ((noise - kind.zero_point) * np.asarray(kind.scale)).astype(np.float32)
+        made[node.name] = real.transpose(0, 3, 1, 2) if real.ndim == 4 else real
+    return made
 
 
 def build(
@@ -132,12 +137,14 @@ def build(
     settings: Settings | None = None,
     fps: float | None = None,
     engine: Engines = "auto",
+    max_port_width: int | None = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> dict:
     """Network to build directory ``out`` (``build/NAME`` by default); returns its report.
 
     ``engine`` asks for one of ``plan.NAMES`` for all layers that can have it, or by layer name.
+    ``max_port_width`` limits ``tdata`` of every AXI4-Stream port, in bits.
 
     Raises UserError, before anything is written.
     """
@@ -151,7 +158,7 @@ def build(
     folder = Path(out) if out is not None else Path("build") / found.name
     check_target(folder, force)
     made = integers(found, settings, progress)
-    planned = plan(made.network, target, fps, progress, engine)
+    planned = plan(made.network, target, fps, progress, engine, max_port_width)
     frames = _frames(found, made.network)
     report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
     write_build(folder, found.name, made.network, planned, frames, report, force, progress)
@@ -164,11 +171,12 @@ def _check_rate(fps: float | None) -> None:
         raise UserError(Problem(None, f"{fps:g} frames/s are no rate", "give a number above 0"))
 
 
-def _frames(model: Model, network: Network) -> np.ndarray:
+def _frames(model: Model, network: Network) -> dict[str, np.ndarray]:
     """Real inputs for simulations: from the test set, or else the calibration data."""
     images = model.test[0] if model.test else real_inputs(model, network)
-    count = min(FRAMES, max(2, FRAME_BYTES // images[0].size))
-    return quantise_input(network, images[:count])
+    size = sum(prod(node.type.shape) for node in network.inputs)
+    count = min(FRAMES, max(2, FRAME_BYTES // size))
+    return quantise_input(network, first_of(images, count))
 
 
 def load_build(folder: str | Path) -> tuple[Network, Plan]:
@@ -233,14 +241,14 @@ def simulate(
     folder = Path(folder)
     network, planned = load_build(folder)
     _read_report(folder)
-    given = _given_frames(folder, network, images)
-    given = given[: frames or len(given)]
+    given = {name: array[:frames] for name, array in _given_frames(folder, network, images).items()}
+    count = len(next(iter(given.values())))
     progress("Verilator", 0, 1)
     build_binary(folder)  # both runs find it in the cache
     progress("Verilator", 1, 1)
     results = []
     for what, rate in (("no stalls", 0.0), ("random stalls", stall)):
-        progress(what, 0, len(given))
+        progress(what, 0, count)
         results.append(
             run_simulation(
                 folder,
@@ -251,12 +259,12 @@ def simulate(
             )
         )
     free, stalled = results
-    foretold = play_stages(planned.stages, len(given)).ends
+    foretold = play_stages(planned.stages, count).ends
     first = free.first_input_cycle or 0
     ends = tuple(cycle - first for cycle in free.last_output_cycles)
     changes = {
         "bit_exact": free.bit_exact and stalled.bit_exact,
-        "frames": len(given),
+        "frames": count,
         "cycles": {
             "interval": {"simulated": free.interval},
             "latency": {"simulated": free.latency},
@@ -273,13 +281,13 @@ def simulate(
     return Simulated(free, stalled, ends == foretold, report)
 
 
-def _given_frames(folder: Path, network: Network, images: Data | None) -> np.ndarray:
+def _given_frames(folder: Path, network: Network, images: Data | None) -> dict[str, np.ndarray]:
     if images is not None:
         given = load_calibration(images) if isinstance(images, str | Path) else images
         return quantise_input(network, given)
     try:
         with np.load(folder / "frames.npz", allow_pickle=False) as stored:
-            return stored["frames"]
+            return {port.carries: stored[port.name] for port in read_manifest(folder).inputs}
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         reason = f"{folder / 'frames.npz'} is missing or damaged: {error}"
         raise UserError(Problem(None, reason, "build it anew")) from error
@@ -292,6 +300,7 @@ def estimate(
     settings: Settings | None = None,
     fps: float | None = None,
     engine: Engines = "auto",
+    max_port_width: int | None = None,
     synth: bool = False,
     progress: Progress = silent,
 ) -> dict:
@@ -315,12 +324,12 @@ def estimate(
         lambda: check_names(engine),
     )
     made = integers(found, settings, progress)
-    planned = plan(made.network, target, fps, progress, engine)
+    planned = plan(made.network, target, fps, progress, engine, max_port_width)
     report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
     if synth:
         with tempfile.TemporaryDirectory(prefix="hwgen-") as temporary:
             place = Path(temporary) / "build"
-            frames = _frames(found, made.network)[:2]
+            frames = {n: some[:2] for n, some in _frames(found, made.network).items()}
             write_build(place, found.name, made.network, planned, frames, report, False, progress)
             report = record.merged(report, _synthesised(place, planned, progress))
     return report | {"layers": layers(planned)}

@@ -37,11 +37,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Played:
-    """What a game showed. Cycles count from the first input beat, which is taken in cycle 0.
+    """What a game showed. Cycles count from the first beat of any input, taken in cycle 0.
 
-    ``ends`` holds the cycle of each frame's last output beat. ``deadlock``: nothing could move
-    before all frames were out. ``period``: after so many frames everything stood as before, so it
-    goes on like that for ever; 0 if that was not seen. ``peak``: the most beats in each link.
+    ``ends`` holds the cycle of each frame's last beat of any output. ``deadlock``: nothing could
+    move before all frames were out. ``period``: after so many frames everything stood as before, so
+    it goes on like that for ever; 0 if that was not seen. ``peak``: the most beats in each link.
     """
 
     ends: tuple[int, ...]

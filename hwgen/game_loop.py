@@ -84,7 +84,8 @@ def play_arrays(
         first_use[uses[use, 0] + 1] += 1
     first_use = np.cumsum(first_use)
     states = np.zeros(frames, np.uint64)
-    missing = frames * np.sum(drain > 0)
+    leaving = np.full(frames, np.sum(drain > 0))  # outputs by which a frame has yet to leave
+    missing = frames
     began = -1
     now = 0
     while missing > 0:
@@ -172,8 +173,10 @@ def play_arrays(
                 if drain[link] > 0 and taken[link] % drain[link] == 0:
                     frame = taken[link] // drain[link] - 1
                     ends[frame] = max(ends[frame], now - began)
-                    missing -= 1
-                    ended = frame
+                    leaving[frame] -= 1
+                    if leaving[frame] == 0:
+                        missing -= 1
+                        ended = frame
             if pushed[link] >= 0:
                 arrive[link, (head[link] + held[link]) % arrive.shape[1]] = pushed[link]
                 held[link] += 1

@@ -12,7 +12,7 @@ from hwgen.network.types import TensorType
 
 __all__ = ["Manifest", "Port", "Probe", "identifier", "read_manifest"]
 
-FORMAT = 1
+FORMAT = 2
 
 #: What reading something else than a manifest can raise.
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
@@ -20,9 +20,13 @@ BROKEN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, R
 
 @dataclass(frozen=True)
 class Port:
-    """An AXI4-Stream port: ``{name}_tdata`` of ``8 * bytes`` bits carries one beat of ``beats``."""
+    """An AXI4-Stream port: ``{name}_tdata`` of ``8 * bytes`` bits carries one beat of ``beats``.
+
+    ``carries`` is the network's input, or output, by its name.
+    """
 
     name: str
+    carries: str
     beats: Beats
 
     @property
@@ -50,8 +54,8 @@ class Manifest:
     """
 
     design: str
-    input: Port
-    output: Port
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
     probes: tuple[Probe, ...]
     sources: tuple[str, ...]
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +63,11 @@ class Manifest:
     top: str = "accelerator"
     clock: str = "aclk"
     reset: str = "aresetn"
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """Inputs, then outputs."""
+        return self.inputs + self.outputs
 
     def to_json(self) -> str:
         """Text of ``manifest.json``."""
@@ -91,7 +100,10 @@ def read_manifest(folder: Path) -> Manifest:
         tree = json.loads((folder / "manifest.json").read_bytes())
         if tree.pop("format") != FORMAT:
             raise ValueError("another format")
-        tree["input"], tree["output"] = _port(tree["input"]), _port(tree["output"])
+        for side in ("inputs", "outputs"):
+            tree[side] = tuple(map(_port, tree[side]))
+            if not tree[side]:
+                raise ValueError(f"it has no {side}")
         tree["probes"] = tuple(
             Probe(p["node"], p["signal"], _beats(p["beats"])) for p in tree["probes"]
         )
@@ -103,7 +115,8 @@ def read_manifest(folder: Path) -> Manifest:
     except BROKEN as error:
         raise ValueError(f"{folder / 'manifest.json'} is damaged: {error}") from error
     texts = (manifest.design, manifest.top, manifest.clock, manifest.reset, *manifest.sources)
-    texts += (manifest.input.name, manifest.output.name, *manifest.hashes.values())
+    texts += tuple(text for port in manifest.ports for text in (port.name, port.carries))
+    texts += tuple(manifest.hashes.values())
     texts += tuple(text for probe in manifest.probes for text in (probe.node, probe.signal))
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(f"{folder / 'manifest.json'} is damaged: a name is no text")
@@ -122,4 +135,4 @@ def _beats(tree: dict) -> Beats:
 
 
 def _port(tree: dict) -> Port:
-    return Port(tree["name"], _beats(tree["beats"]))
+    return Port(tree["name"], tree["carries"], _beats(tree["beats"]))

@@ -3,7 +3,7 @@
 import difflib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,16 @@ from torch.export import ExportedProgram
 
 from hwgen import models
 from hwgen.errors import Problem, UserError
-from hwgen.frontend import Source, as_array, is_quantised, load, load_calibration, load_labels
+from hwgen.frontend import (
+    Images,
+    Source,
+    as_array,
+    count_of,
+    is_quantised,
+    load,
+    load_calibration,
+    load_labels,
+)
 
 __all__ = ["Data", "Model", "ModelLike", "find"]
 
@@ -26,14 +35,14 @@ __all__ = ["Data", "Model", "ModelLike", "find"]
 class Model:
     """A float network and the data that comes with it.
 
-    ``calibration`` is float (N, C, H, W) or (N, F); only a network that is quantised already can
-    do without. ``labels`` are its classes, integers (N,), if known. ``test`` is (images, labels)
-    of a test set, or None.
+    ``calibration`` is float (N, C, H, W) or (N, F), of several inputs each by its name; only a
+    network that is quantised already can do without. ``labels`` are its classes, integers (N,), if
+    known. ``test`` is (images, labels) of a test set, or None.
     """
 
     name: str
     source: Source
-    calibration: np.ndarray | None
+    calibration: Images | None
     test: tuple[np.ndarray, np.ndarray] | None = None
     labels: np.ndarray | None = None
 
@@ -41,14 +50,15 @@ class Model:
 #: What stands for a model: MODEL of the command line, or the network itself.
 ModelLike = str | Path | torch.nn.Module | ExportedProgram | Model
 
-#: Inputs: float (N, C, H, W) or (N, F), or the ``.npz`` file that holds them.
-Data = str | Path | np.ndarray | torch.Tensor
+#: Inputs: float (N, C, H, W) or (N, F), of several each by its name; or the ``.npz`` file of them.
+Data = str | Path | Images
 
 
 def find(model: ModelLike, calibrate: Data | None = None) -> Model:
     """The model of this name, file or function; ``calibrate`` are real inputs.
 
-    A function takes no arguments, and returns a module, or a module and calibration inputs.
+    A function takes no arguments, and returns a module, or a module and calibration inputs, which
+    are a dict by the arguments of ``forward`` where it takes several.
     Raises UserError.
     """
     if isinstance(model, Model):
@@ -76,12 +86,12 @@ def find(model: ModelLike, calibrate: Data | None = None) -> Model:
     raise UserError(_unknown(text))
 
 
-def _inputs(given: Data | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _inputs(given: Data | None) -> tuple[Images | None, np.ndarray | None]:
     """Calibration data, and its labels if it comes from a file that has them."""
     if isinstance(given, str | Path):
         images = load_calibration(given)
-        return images, load_labels(given, len(images) if images.ndim else 0)
-    return None if given is None else as_array(given), None
+        return images, load_labels(given, count_of(images))
+    return _plain(given), None
 
 
 def _unknown(text: str) -> Problem:
@@ -97,7 +107,14 @@ def _unknown(text: str) -> Problem:
     return Problem(None, reason, remedy)
 
 
-def _whole(source: Source, data: np.ndarray | None) -> tuple[Source, np.ndarray | None]:
+def _plain(data: Images | None) -> Images | None:
+    """Tensors as arrays."""
+    if isinstance(data, Mapping):
+        return {name: as_array(array) for name, array in data.items()}
+    return None if data is None else as_array(data)
+
+
+def _whole(source: Source, data: Images | None) -> tuple[Source, Images | None]:
     """``source`` and its data; without, UserError unless it is quantised and so needs none."""
     if data is not None:
         return source, data
@@ -110,7 +127,7 @@ def _whole(source: Source, data: np.ndarray | None) -> tuple[Source, np.ndarray 
 
 
 def _from_function(
-    path: Path, function: str, data: np.ndarray | None, labels: np.ndarray | None
+    path: Path, function: str, data: Images | None, labels: np.ndarray | None
 ) -> Model:
     if not path.is_file():
         raise UserError(Problem(None, f"there is no file {path}", "check the path"))
@@ -133,10 +150,11 @@ def _from_function(
         remedy = "return a torch.nn.Module, or a pair of one and its calibration inputs"
         raise UserError(Problem(None, reason, remedy))
     if data is None and own is not None:
-        if not isinstance(own, torch.Tensor | np.ndarray):
+        arrays = list(own.values()) if isinstance(own, Mapping) else [own]
+        if not arrays or not all(isinstance(one, torch.Tensor | np.ndarray) for one in arrays):
             reason = f"{path}:{function} returned {_described(own)} as calibration inputs"
             raise UserError(Problem(None, reason, "return a tensor or a NumPy array"))
-        data = as_array(own)
+        data = _plain(own)
     return Model(function, *_whole(network, data), labels=labels)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from hwgen.beats import Beats, from_bytes, to_bytes
 from hwgen.manifest import Manifest
-from hwgen.network import Network
+from hwgen.network import Frames, Network
 from hwgen.sim.verilator import storage_bytes
 
 __all__ = ["Wire", "chunks", "decode", "encode", "wires_of"]
@@ -31,10 +31,20 @@ class Wire:
 
 
 def wires_of(manifest: Manifest, network: Network) -> tuple[Wire, ...]:
-    """Input, probes and output, in the driver's order; ValueError if the network has others."""
-    wires = [Wire(network.input.name, manifest.input.beats, 8 * manifest.input.bytes)]
+    """Inputs, probes and outputs, in the driver's order; ValueError if the network has others."""
+    made = dict(zip(network.output_names, network.outputs, strict=True))
+    wires = [Wire(port.carries, port.beats, 8 * port.bytes) for port in manifest.inputs]
     wires += [Wire(probe.node, probe.beats, probe.beats.width) for probe in manifest.probes]
-    wires += [Wire(network.output.name, manifest.output.beats, 8 * manifest.output.bytes)]
+    wires += [
+        Wire(made.get(port.carries, port.carries), port.beats, 8 * port.bytes)
+        for port in manifest.outputs
+    ]
+    if (
+        sorted(port.carries for port in manifest.inputs)
+        != sorted(node.name for node in network.inputs)
+        or tuple(port.carries for port in manifest.outputs) != network.output_names
+    ):
+        raise ValueError("manifest.json and network.json disagree on what enters and leaves")
     types = {node.name: node.type.integers for node in network}
     for wire in wires:
         if types.get(wire.node) != wire.beats.type.integers:
@@ -60,17 +70,19 @@ def decode(wire: Wire, data: np.ndarray) -> np.ndarray:
     return 2 * values - 1 if kind.encoding == "bipolar" else values
 
 
-def chunks(network: Network, wires: tuple[Wire, ...], frames: np.ndarray) -> Iterator[bytes]:
+def chunks(network: Network, wires: tuple[Wire, ...], frames: Frames) -> Iterator[bytes]:
     """What the driver reads: frames in batches, each with the beats of every wire, then the end.
 
     Memory holds one batch, whatever the number of frames.
     """
+    given = network.given(frames)
+    count = len(next(iter(given.values())))
     a_frame = sum(wire.beats.count * wire.beats.values for wire in wires)
     batch = max(1, CHUNK_VALUES // a_frame)
-    for start in range(0, len(frames), batch):
-        some = frames[start : start + batch]
+    for start in range(0, count, batch):
+        some = {name: array[start : start + batch] for name, array in given.items()}
         tensors = network.trace(some)
-        yield len(some).to_bytes(4, "little")
+        yield min(batch, count - start).to_bytes(4, "little")
         for wire in wires:
             yield encode(wire, tensors[wire.node]).tobytes()
     yield bytes(4)

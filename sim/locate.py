@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from hwgen.manifest import Manifest
 from hwgen.network import Network
 from hwgen.sim.golden import Wire, decode
 from hwgen.sim.result import Deadlock, Mismatch, Standing
@@ -58,7 +59,7 @@ def _decoded(wire: Wire, text: str) -> np.ndarray | None:
 
 
 def locate_deadlock(
-    report: dict, network: Network, wires: tuple[Wire, ...], frames: int
+    report: dict, network: Network, wires: tuple[Wire, ...], manifest: Manifest, frames: int
 ) -> Deadlock:
     """Where every stream stood when nothing moved any more, and the layer that stopped first."""
     standings = tuple(
@@ -71,9 +72,11 @@ def locate_deadlock(
         )
         for wire, stream in zip(wires, report["streams"], strict=True)
     )
-    inside = {standing.layer: standing for standing in standings[1:-1]}
-    inside.setdefault(network.input.name, standings[0])
-    inside.setdefault(network.output.name, standings[-1])
+    # Inside, a tensor may be watched as well as at the edge, where what it waits for is seen best.
+    ends = len(manifest.inputs), len(standings) - len(manifest.outputs)
+    inside = {standing.layer: standing for standing in standings[slice(*ends)]}
+    for standing in (*standings[: ends[0]], *standings[ends[1] :]):
+        inside.setdefault(standing.layer, standing)
     return Deadlock(report["quiet_since"], _stopped(network, inside), standings)
 
 

@@ -1,5 +1,6 @@
 """What a simulation showed: verdict, place of every mistake, cycles."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -94,7 +95,8 @@ class Result:
     the culprit. At most a few of each layer are kept; ``wrong_beats`` counts all. ``frames`` came
     out whole. ``latency`` and ``interval`` are in cycles and only measured without stalls
     (``interval`` from two frames on); ``seconds`` is the simulator's own time. ``outputs`` is what
-    came out, (frames, *shape).
+    came out, (frames, *shape), by the names of the network's outputs. A frame begins with the first
+    beat that any input takes, and ends with the last that leaves by any output.
     """
 
     bit_exact: bool
@@ -109,7 +111,7 @@ class Result:
     interval: int | None
     cycles: int
     seconds: float
-    outputs: np.ndarray = field(repr=False, compare=False)
+    outputs: Mapping[str, np.ndarray] = field(repr=False, compare=False)
     trace: str | None = None
 
     @property

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hwgen.errors import Problem, UserError
-from hwgen.manifest import read_manifest
-from hwgen.network import Network, load_network
+from hwgen.errors import Problem, UserError, refuse
+from hwgen.manifest import Manifest, read_manifest
+from hwgen.network import Frames, Network, load_network
 from hwgen.sim.golden import Wire, chunks, decode, wires_of
 from hwgen.sim.locate import locate, locate_deadlock
 from hwgen.sim.result import Result
@@ -28,7 +28,7 @@ Progress = Callable[[int, int, int], None]
 
 def simulate(
     build: Path,
-    frames: np.ndarray,
+    frames: Frames,
     *,
     stall: tuple[float, float] = (0.0, 0.0),
     seed: int = 0,
@@ -37,10 +37,10 @@ def simulate(
     trace: bool = True,
     progress: Progress | None = None,
 ) -> Result:
-    """Run ``frames`` (N, *input shape), integers, through the accelerator in ``build``.
+    """Run ``frames``, (N, *shape) of each input, integers, through the accelerator in ``build``.
 
-    ``stall`` is how often source and sink are idle, 0 to 0.95; with 0 the source always offers and
-    the sink always takes. ``reset_after`` resets the accelerator after so many cycles and starts
+    ``stall`` is how often each source and each sink is idle, 0 to 0.95; with 0 sources always offer
+    and sinks always take. ``reset_after`` resets the accelerator after so many cycles and starts
     over with the first frame. ``patience`` cycles in which nothing moves are a deadlock (by
     default, longer than any layer can compute in silence). With ``trace``, a mistake is run again
     and ``build/sim/mismatch.vcd`` shows the cycles around it.
@@ -55,15 +55,17 @@ def simulate(
         wires = wires_of(manifest, network)
     except ValueError as error:
         raise UserError(Problem(None, str(error), "emit the accelerator anew")) from error
-    _check(network, frames)
+    given = _checked(network, frames)
+    count = len(next(iter(given.values())))
     if patience is None:
         patience = int(_silence(network) / (1 - max(stall)) ** 2)
-    run = _Run(build, network, wires, np.asarray(frames), stall, seed, patience, reset_after)
+    options = [*map(repr, map(float, stall)), str(seed), str(patience), str(reset_after)]
+    run = _Run(build, network, wires, given, len(manifest.outputs), options)
     report, outputs = run(build_binary(build), progress)
     mismatches = locate(report["mismatches"], wires)
     deadlock = None
     if report["end"] == "deadlock":
-        deadlock = locate_deadlock(report, network, wires, len(frames))
+        deadlock = locate_deadlock(report, network, wires, manifest, count)
     asserted = None
     if report["end"] == "assertion":
         asserted = "\n".join([report["stopped_at"], *report["log"]])
@@ -95,19 +97,28 @@ def simulate(
         interval=lasts[-1] - lasts[-2] if calm and len(lasts) > 1 else None,
         cycles=report["cycles"],
         seconds=report["seconds"],
-        outputs=_frames(wires[-1], outputs, len(lasts)),
+        outputs=_frames(manifest, wires, outputs, len(lasts)),
         trace=str(waveform) if waveform else None,
     )
 
 
-def _check(network: Network, frames: np.ndarray) -> None:
-    source = network.input
-    if not len(frames):
-        raise UserError(Problem(source.name, "there are no frames", "give at least one"))
+def _checked(network: Network, frames: Frames) -> dict[str, np.ndarray]:
+    """Integers of each input; UserError if they do not fit."""
     try:
-        source.op.compute(np.asarray(frames))
+        given = network.given(frames)
     except ValueError as error:
-        raise UserError(Problem(source.name, str(error), "quantise frames as the input")) from error
+        raise UserError(Problem(None, str(error), "give one array for each input")) from error
+    problems = []
+    for node in network.inputs:
+        if not len(given[node.name]):
+            problems.append(Problem(node.name, "there are no frames", "give at least one"))
+            continue
+        try:
+            node.op.compute(given[node.name])
+        except ValueError as error:
+            problems.append(Problem(node.name, str(error), "quantise frames as the input"))
+    refuse(problems)
+    return given
 
 
 def _silence(network: Network) -> int:
@@ -116,18 +127,25 @@ def _silence(network: Network) -> int:
     return 10_000 + 2 * int(slowest)
 
 
-def _frames(wire: Wire, data: bytes, count: int) -> np.ndarray:
-    beats = np.frombuffer(data, np.uint8).reshape(-1, wire.stride)[: count * wire.beats.count]
-    return wire.beats.unpack(decode(wire, beats)).astype(np.int64)
+def _frames(
+    manifest: Manifest, wires: tuple[Wire, ...], outputs: list[bytes], count: int
+) -> dict[str, np.ndarray]:
+    """What came out, (count, *shape), by the names of the outputs."""
+    found = {}
+    last = wires[-len(outputs) :]
+    for port, wire, data in zip(manifest.outputs, last, outputs, strict=True):
+        beats = np.frombuffer(data, np.uint8).reshape(-1, wire.stride)[: count * wire.beats.count]
+        found[port.carries] = wire.beats.unpack(decode(wire, beats)).astype(np.int64)
+    return found
 
 
 class _Run:
     """One set of data and stalls, for the fast binary and again for the one that traces."""
 
-    def __init__(self, build, network, wires, frames, stall, seed, patience, reset_after):
+    def __init__(self, build, network, wires, frames, outputs, options):
         self.rtl = build / "rtl"  # memories are loaded from here, by relative paths
         self.golden = network, wires, frames
-        self.options = [*map(repr, map(float, stall)), str(seed), str(patience), str(reset_after)]
+        self.outputs, self.options = outputs, options
 
     def __call__(
         self,
@@ -135,11 +153,11 @@ class _Run:
         progress: Progress | None,
         window: tuple[int, int] = (0, 2**64 - 1),
         waveform: Path | None = None,
-    ) -> tuple[dict, bytes]:
-        """``(report, output beats)``; the waveform replaces the old one when it is complete."""
+    ) -> tuple[dict, list[bytes]]:
+        """``(report, beats of each output)``; a waveform replaces the old one when complete."""
         with tempfile.TemporaryDirectory(prefix="hwgen-") as temporary:
             work = Path(temporary)
-            command = [str(binary), str(work / "report.json"), str(work / "outputs.bin")]
+            command = [str(binary), str(work / "report.json"), str(work / "outputs")]
             command += [*self.options, *map(str, window), str(work / "trace.vcd")]
             with (work / "log").open("w+b") as log:
                 self._drive(command, log, progress)
@@ -151,10 +169,10 @@ class _Run:
                 partial = waveform.with_suffix(".part")
                 partial.write_bytes((work / "trace.vcd").read_bytes())
                 partial.replace(waveform)
-            return report, (work / "outputs.bin").read_bytes()
+            return report, [(work / f"outputs{n}").read_bytes() for n in range(self.outputs)]
 
     def _drive(self, command: list[str], log, progress: Progress | None) -> None:
-        total = len(self.golden[2])
+        total = len(next(iter(self.golden[2].values())))
         process = subprocess.Popen(
             command,
             cwd=self.rtl,

@@ -1,4 +1,4 @@
-"""Verilator builds: a build directory's RTL and ``driver.cpp`` become one fast binary.
+"""Verilator builds: a build directory's RTL and ``driver/`` become one fast binary.
 
 Binaries live in the user's cache, keyed by everything that goes into them, so the same RTL is
 compiled once; memory contents are read at run time and change nothing. They never live in the
@@ -24,7 +24,10 @@ from hwgen.manifest import Manifest, Port, Probe, read_manifest
 
 __all__ = ["SimulationError", "build_binary", "environment", "storage_bytes"]
 
-DRIVER = Path(__file__).parent / "driver.cpp"
+#: The driver's own sources, by name.
+DRIVER = {
+    file.name: file.read_text() for file in sorted((Path(__file__).parent / "driver").iterdir())
+}
 
 #: Verilator's and the compiler's options; part of the key.
 OPTIONS = (
@@ -61,6 +64,10 @@ KEPT = 40
 #: System tasks of emitted Verilog. Others could read, write or run things on this machine.
 HARMLESS = {"readmemh", "readmemb", "signed", "unsigned", "clog2", "bits", "time"}
 HARMLESS |= {"display", "write", "error", "fatal", "finish", "stop"}
+
+
+#: Names of ports: two underscores in a row would have another name in C++.
+PORT = re.compile(r"[sm]_axis(_[A-Za-z0-9]+)*", re.ASCII)
 
 
 class SimulationError(ToolError):
@@ -102,7 +109,7 @@ def build_binary(folder: Path, *, trace: bool = False) -> Path:
     env = environment()
     versions, native = _tools(env)
     options = [*OPTIONS, *native, *(["--trace-vcd"] if trace else [])]
-    parts = [*versions, *options, control, header, DRIVER.read_text()]
+    parts = [*versions, *options, control, header, *DRIVER.values()]
     digest = hashlib.sha256(json.dumps(parts).encode())
     for name in manifest.sources:
         digest.update(f"\n{name} {len(texts[name])}\n".encode() + texts[name])
@@ -123,7 +130,8 @@ def build_binary(folder: Path, *, trace: bool = False) -> Path:
             (work / "rtl" / name).write_bytes(text)
         (work / "probes.vlt").write_text(control)
         (work / "streams.h").write_text(header)
-        (work / "driver.cpp").write_bytes(DRIVER.read_bytes())
+        for name, text in DRIVER.items():
+            (work / name).write_text(text)
         (work / "obj").mkdir()
         if library.exists():
             for file in library.iterdir():
@@ -222,9 +230,12 @@ def _ask(command: list[str], env: dict[str, str]) -> str:
 def _check(folder: Path, manifest: Manifest) -> None:
     """Refuse names that are no identifiers and Verilog that could touch this machine."""
     problems = []
-    expected = ("accelerator", "aclk", "aresetn", "s_axis", "m_axis")
-    names = (manifest.top, manifest.clock, manifest.reset, manifest.input.name)
-    if (*names, manifest.output.name) != expected:
+    if (manifest.top, manifest.clock, manifest.reset) != ("accelerator", "aclk", "aresetn"):
+        problems.append(
+            Problem(None, "manifest.json names another top, clock or reset", "emit it anew")
+        )
+    names = [port.name for port in manifest.ports]
+    if not all(map(PORT.fullmatch, names)) or len(set(names)) < len(names):
         problems.append(
             Problem(None, "manifest.json names other ports than hwgen emits", "emit it anew")
         )
@@ -270,16 +281,19 @@ def _control(manifest: Manifest) -> str:
 
 
 def _streams(manifest: Manifest) -> str:
-    """``streams.h``: input, probes and output, in the order in which their data comes."""
+    """``streams.h``: inputs, probes and outputs, in the order in which their data comes."""
     lines = []
 
-    def entry(name: str, signals: list[str], bits: int, frame: int) -> None:
-        pointers = ", ".join(f"reinterpret_cast<const uint8_t*>(&{signal})" for signal in signals)
-        lines.append(f'{{"{name}", {pointers}, {storage_bytes(bits)}, {frame}}},')
+    def entry(name: str, signals: list[str], last: str | None, bits: int, frame: int) -> None:
+        pointers = [f"reinterpret_cast<uint8_t*>(&{signal})" for signal in signals]
+        pointers.append(f"reinterpret_cast<uint8_t*>(&{last})" if last else "nullptr")
+        lines.append(f'{{"{name}", {", ".join(pointers)}, {storage_bytes(bits)}, {frame}}},')
 
-    def port(where: Port) -> None:
-        signals = [f"top_.{where.name}_{end}" for end in ("tdata", "tvalid", "tready")]
-        entry(where.name, signals, 8 * where.bytes, where.beats.count)
+    def port(where: Port, leaves: bool) -> None:
+        stem = f"top_.{where.name}"
+        signals = [f"{stem}_{end}" for end in ("tdata", "tvalid", "tready")]
+        last = f"{stem}_tlast" if leaves else None
+        entry(where.name, signals, last, 8 * where.bytes, where.beats.count)
 
     def probe(where: Probe) -> None:
         # Verilator writes two underscores as ___05F.
@@ -288,10 +302,14 @@ def _streams(manifest: Manifest) -> str:
             stem + f"{where.signal}__{end}".replace("__", "___05F")
             for end in ("payload", "valid", "ready")
         ]
-        entry(where.signal, signals, where.beats.width, where.beats.count)
+        entry(where.signal, signals, None, where.beats.width, where.beats.count)
 
-    port(manifest.input)
+    for where in manifest.inputs:
+        port(where, leaves=False)
     for where in manifest.probes:
         probe(where)
-    port(manifest.output)
-    return "\n".join(lines) + "\n"
+    for where in manifest.outputs:
+        port(where, leaves=True)
+    counts = {"INPUTS": len(manifest.inputs), "OUTPUTS": len(manifest.outputs)}
+    defines = [f"#define {name} {count}" for name, count in counts.items()]
+    return "\n".join([*defines, "#define STREAMS \\", *(f"{line} \\" for line in lines), ""]) + "\n"

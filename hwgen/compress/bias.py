@@ -42,22 +42,24 @@ class _Means(fx.Interpreter):
 
 
 def channel_means(
-    program: fx.GraphModule, frames: torch.Tensor, layers: Iterable[fx.Node]
+    program: fx.GraphModule, frames: Mapping[str, torch.Tensor], layers: Iterable[fx.Node]
 ) -> dict[fx.Node, torch.Tensor]:
     """Mean output (K,) of each of ``layers`` over ``frames`` (N, ...) and all positions."""
     runner = _Means(program, layers)
     with torch.no_grad():
-        runner.run(frames)
+        runner.run(*frames.values())
     return runner.means
 
 
 def correct_bias(
-    program: fx.GraphModule, frames: torch.Tensor, wanted: Mapping[fx.Node, torch.Tensor]
+    program: fx.GraphModule,
+    frames: Mapping[str, torch.Tensor],
+    wanted: Mapping[fx.Node, torch.Tensor],
 ) -> None:
     """Change biases so that each layer's mean outputs over ``frames`` are the ``wanted`` ones."""
     runner = _Means(program, wanted, wanted)
     with torch.no_grad():
-        runner.run(frames)
+        runner.run(*frames.values())
     for layer, mean in runner.means.items():
         node = constant(arguments(layer)["bias"])
         old = 0.0 if node is None else tensor_of(program, node)

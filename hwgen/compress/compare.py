@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import fx
 
-from hwgen.frontend.images import Images, frames_of, quantise_input
+from hwgen.frontend.images import Images, batches, frames_of, quantise_input
+from hwgen.frontend.program import entries
 from hwgen.frontend.read import read_pairs
 from hwgen.network import Input, Network, Requantise, TensorType
 
@@ -31,7 +32,8 @@ def compare(program: fx.GraphModule, network: Network, images: Images) -> Mappin
     Covers every node whose integers stand for a tensor of the program: the input, what follows
     each requantiser, and each pool. Sums before requantising are left out.
     """
-    frames = frames_of(images)
+    names = list(entries(program))
+    frames = frames_of(names, images)
     program = copy.deepcopy(program)
     pairs = {call: node.name for call, node in read_pairs(program)}
     program.double()  # the rounding of float32 sums would show as differences at 16 bits
@@ -39,11 +41,12 @@ def compare(program: fx.GraphModule, network: Network, images: Images) -> Mappin
     largest = dict.fromkeys(rounded.values(), 0)
     differing = dict.fromkeys(rounded.values(), 0)
     total = dict.fromkeys(rounded.values(), 0)
-    for batch in frames.split(BATCH):
-        golden = network.trace(quantise_input(network, batch))
+    for batch in batches(frames, BATCH):
+        given = dict(zip(names, batch, strict=True))
+        golden = network.trace(quantise_input(network, given))
         runner = _Runner(program, network, rounded, golden)
         with torch.no_grad():
-            runner.run(batch.double())
+            runner.run(*(tensor.double() for tensor in batch))
         for name, distance in runner.distances.items():
             largest[name] = max(largest[name], int(distance.max(initial=0)))
             differing[name] += int(np.count_nonzero(distance))

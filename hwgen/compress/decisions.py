@@ -7,8 +7,8 @@ import torch
 from torch import fx
 
 from hwgen.errors import Problem, UserError
-from hwgen.frontend.images import Images, frames_of, quantise_input
-from hwgen.frontend.program import ORIGIN
+from hwgen.frontend.images import Images, batches, count_of, frames_of, quantise_input
+from hwgen.frontend.program import ORIGIN, entries
 from hwgen.network import Network
 
 __all__ = ["Decisions", "decisions"]
@@ -23,7 +23,8 @@ class Decisions:
     """Percent of ``images`` whose largest output is that of the label, in float and as integers,
     None without labels; and percent on which both chose the same, whether right or wrong.
 
-    A network that returns maps, or a single number, decides nothing: then all is None.
+    A network that returns maps, a single number or several tensors decides nothing: then all is
+    None.
     """
 
     float: Percent = None
@@ -39,37 +40,42 @@ def decisions(
 
     Of equal largest outputs the first counts. Raises UserError if a label names no output.
     """
+    if len(network.outputs) > 1:
+        return Decisions()
     *places, classes = network.output.type.map_shape
     if places != [1, 1] or classes < 2:
         return Decisions()
     if labels is not None and labels.max(initial=0) >= classes:
         reason = f"a label is {labels.max()}, and the network has {classes} outputs"
         raise UserError(Problem(None, reason, f"number the classes from 0 to {classes - 1}"))
-    frames = frames_of(images)
+    frames = frames_of(list(entries(program)), images)
+    count = count_of(frames)
     whole = network.compute(quantise_input(network, frames))
-    chosen = whole.reshape(len(frames), -1).argmax(1)
-    floats = np.concatenate([_choices(program, batch) for batch in frames.split(_batch(program))])
-    floats = floats[: len(frames)]
+    chosen = whole.reshape(count, -1).argmax(1)
+    some = batches(frames, _batch(program))
+    floats = np.concatenate([_choices(program, batch) for batch in some])[:count]
     agreement = 100 * float((chosen == floats).mean())
     if labels is None:
-        return Decisions(agreement=agreement, images=len(frames))
+        return Decisions(agreement=agreement, images=count)
     right = [100 * float((one == labels).mean()) for one in (floats, chosen)]
-    return Decisions(right[0], right[1], agreement, len(frames))
+    return Decisions(right[0], right[1], agreement, count)
 
 
 def _batch(program: fx.GraphModule) -> int:
     """How many frames the program takes at once: some were exported for a fixed number."""
     if ORIGIN in program.meta:  # rewritten since, for any number
         return BATCH
-    (entry,) = (node for node in program.graph.nodes if node.op == "placeholder")
+    entry = next(iter(entries(program).values()))
     return (entry.meta.get("shape") or (None,))[0] or BATCH
 
 
-def _choices(program: fx.GraphModule, batch: torch.Tensor) -> np.ndarray:
-    size = _batch(program)
-    if size != BATCH and len(batch) < size:
-        batch = torch.cat([batch, batch[:1].expand(size - len(batch), *batch.shape[1:])])
+def _choices(program: fx.GraphModule, batch: tuple[torch.Tensor, ...]) -> np.ndarray:
+    size, count = _batch(program), len(batch[0])
+    if size != BATCH and count < size:
+        batch = tuple(
+            torch.cat([given, given[:1].expand(size - count, *given.shape[1:])]) for given in batch
+        )
     with torch.no_grad():
-        outputs = program(batch.double() if ORIGIN in program.meta else batch)
+        outputs = program(*(given.double() if ORIGIN in program.meta else given for given in batch))
     outputs = outputs[0] if isinstance(outputs, tuple | list) else outputs
-    return outputs.reshape(len(batch), -1).argmax(1).numpy()
+    return outputs.reshape(len(batch[0]), -1).argmax(1).numpy()

@@ -1,6 +1,6 @@
 """Calibration: what real images make of each tensor, and the grid of integers that follows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from torch import fx
 
 from hwgen.compress.settings import Calibration
+from hwgen.frontend.images import batches
 
 __all__ = ["Grid", "Observed", "affine", "choose", "error", "observe"]
 
@@ -83,23 +84,23 @@ class _Observer(fx.Interpreter):
 
 
 def observe(
-    program: fx.GraphModule, frames: torch.Tensor, places: Sequence[fx.Node]
+    program: fx.GraphModule, frames: Mapping[str, torch.Tensor], places: Sequence[fx.Node]
 ) -> dict[fx.Node, Observed]:
     """What the tensors at ``places`` hold when the program runs on ``frames`` (N, ...)."""
-    batches = frames.split(BATCH)
+    some = batches(frames, BATCH)
     observer = _Observer(program, places)
     draw = torch.Generator().manual_seed(0)
     lows: dict[fx.Node, list[float]] = {place: [] for place in places}
     highs: dict[fx.Node, list[float]] = {place: [] for place in places}
     samples: dict[fx.Node, list[torch.Tensor]] = {place: [] for place in places}
     with torch.no_grad():
-        for batch in batches:
-            observer.run(batch)
+        for batch in some:
+            observer.run(*batch)
             for place, tensor in observer.seen.items():
                 flat = tensor.reshape(-1)
                 lows[place].append(float(flat.min()))
                 highs[place].append(float(flat.max()))
-                share = KEPT // len(batches) + 1
+                share = KEPT // len(some) + 1
                 if flat.numel() > share:
                     flat = flat[torch.randint(flat.numel(), (share,), generator=draw)]
                 samples[place].append(flat)

@@ -19,6 +19,7 @@ from hwgen.frontend.calls import (
     rounds,
 )
 from hwgen.frontend.geometry import average_of, pad_of
+from hwgen.frontend.program import entries, leaving
 
 __all__ = ["find_places", "is_activation", "pads", "roots"]
 
@@ -26,18 +27,18 @@ __all__ = ["find_places", "is_activation", "pads", "roots"]
 def find_places(
     program: fx.GraphModule, settings: Settings, gains: Mapping[fx.Node, float]
 ) -> list[Place]:
-    """Every place of a program, in topological order: its input, then what leaves each layer.
+    """Every place of a program, in topological order: its inputs, then what leaves each layer.
 
     Sums that several activations read leave the layer at several places. ``gains`` are those of the
     layers with weights: their coarsest channel's scale.
     """
-    (entry,) = (node for node in program.graph.nodes if node.op == "placeholder")
-    (leaving,) = (node for node in program.graph.nodes if node.op == "output")
-    # The input's values are given, not computed: clipping any of them helps nothing.
-    first = Place(entry, entry, "input", settings.activation_bits("input"), "minmax")
-    last = set(roots(leaving.all_input_nodes[0]))
+    last = {root for node in leaving(program) for root in roots(node)}
     padded = {root for pad in pads(program) for root in roots(pad)}
-    found = {entry: first}
+    found = {}
+    for name, entry in entries(program).items():
+        bits = settings.activation_bits(name)
+        # The input's values are given, not computed: clipping any of them helps nothing.
+        found[entry] = Place(entry, entry, name, bits, "minmax")
     for maker in calls(program):
         if not rounds(maker):
             continue

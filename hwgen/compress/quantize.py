@@ -35,7 +35,7 @@ from hwgen.frontend.check import problems
 from hwgen.frontend.decomposed import is_quantised
 from hwgen.frontend.images import Images, check_frames, frames_of
 from hwgen.frontend.load import Source, load
-from hwgen.frontend.program import arguments, build, put, tensor_of
+from hwgen.frontend.program import arguments, build, entries, put, tensor_of
 
 __all__ = ["quantize"]
 
@@ -51,34 +51,39 @@ def quantize(
     """The fake-quantised network: floats that are all on the grids of ``frontend.read``.
 
     ``model`` is a module, an exported program or the path of a ``.pt2`` file; it is not changed.
-    ``calibration`` is float (N, C, H, W) or (N, F), real inputs as the network takes them; a few
-    hundred will do. The result takes the same inputs, and can be trained further.
+    ``calibration`` is float (N, C, H, W) or (N, F), real inputs as the network takes them, of
+    several inputs each by its name; a few hundred will do. The result takes the same inputs, in
+    order, returns a tuple of several outputs, and can be trained further.
 
     Raises UserError, naming everything that is wrong with the network, the data or the settings.
     """
     with warnings.catch_warnings():
         # Even kernels under "same" padding are slow in torch, not wrong.
         warnings.filterwarnings("ignore", "Using padding='same' with even kernel")
-        return _quantize(model, frames_of(calibration), settings or Settings())
+        return _quantize(model, calibration, settings or Settings())
 
 
-def _quantize(model: Source, frames: torch.Tensor, settings: Settings) -> fx.GraphModule:
-    program = load(model, frames)
+def _quantize(model: Source, calibration: Images, settings: Settings) -> fx.GraphModule:
+    program = load(model, calibration)
     if is_quantised(program.graph):
         reason = "the network is already quantised"
         raise UserError(Problem(None, reason, "build it as it is, or give the float network"))
+    inputs = list(entries(program))
+    frames = frames_of(inputs, calibration)
     refuse(
         chain(
             check_frames(program, frames),
             problems(program),
-            settings.problems(_names(program, _will_have_weights), _names(program, _will_round)),
+            settings.problems(
+                _names(program, _will_have_weights), _names(program, _will_round), inputs
+            ),
         )
     )
     program = copy.deepcopy(program)
     for rewrite in PASSES:
         rewrite(program)
     weighted = [node for node in calls(program) if _has_weights(node)]
-    few = frames[:CORRECTED]
+    few = {name: given[:CORRECTED] for name, given in frames.items()}
     means = channel_means(program, few, weighted)
     scales = {node: _quantise_weights(program, node, settings) for node in weighted}
     correct_bias(program, few, means)
@@ -116,7 +121,8 @@ def _quantize(model: Source, frames: torch.Tensor, settings: Settings) -> fx.Gra
     program = build(
         {**dict(program.named_parameters()), **dict(program.named_buffers())}, program.graph
     )
-    program.meta["hwgen_notes"] = _notes(settings, weighted, places, len(frames))
+    count = len(next(iter(frames.values())))
+    program.meta["hwgen_notes"] = _notes(settings, weighted, places, count)
     return program
 
 

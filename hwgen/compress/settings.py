@@ -18,9 +18,10 @@ class Settings:
     """Bits for weights and activations, 1 to 16 each: one number, or a table by layer name.
 
     A table may hold ``"default"`` for layers that it does not name (8 otherwise), and that of
-    activations ``"input"`` for the network's input. The activations of a layer are the integers
-    that leave it. ``output_bits`` is for the network's outputs: logits are few, and ties among
-    narrow ones cost accuracy. ``calibration`` says how ranges follow from what is observed.
+    activations ``"input"`` for the network's input, or the names of several. The activations of a
+    layer are the integers that leave it. ``output_bits`` is for the network's outputs: logits are
+    few, and ties among narrow ones cost accuracy. ``calibration`` says how ranges follow from what
+    is observed.
 
     Raises UserError.
     """
@@ -38,15 +39,17 @@ class Settings:
         return _look_up(self.weights, layer)
 
     def activation_bits(self, layer: str, last: bool = False) -> int:
-        """Bits of the integers that leave a layer, or, for ``"input"``, enter the network."""
+        """Bits of the integers that leave a layer, or, by its name, enter the network."""
         named = isinstance(self.activations, Mapping) and layer in self.activations
         return self.output_bits if last and not named else _look_up(self.activations, layer)
 
-    def problems(self, weighted: Sequence[str], rounded: Sequence[str]) -> Iterator[Problem]:
+    def problems(
+        self, weighted: Sequence[str], rounded: Sequence[str], inputs: Sequence[str] = ("input",)
+    ) -> Iterator[Problem]:
         """Every name in the tables that is no layer with weights, or none that rounds its sums."""
         for field, known, kinds in (
             ("weights", weighted, "layer with weights"),
-            ("activations", [*rounded, "input"], "layer with weights, average or addition"),
+            ("activations", [*rounded, *inputs], "layer with weights, average or addition"),
         ):
             table = getattr(self, field)
             for name in table if isinstance(table, Mapping) else ():

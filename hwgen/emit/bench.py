@@ -8,7 +8,7 @@ import jinja2
 import numpy as np
 
 from hwgen.manifest import Manifest
-from hwgen.network import Network
+from hwgen.network import Frames, Network
 
 __all__ = ["write_bench"]
 
@@ -18,21 +18,21 @@ FRAMES = 3
 TEMPLATES = Path(__file__).parent / "bench"
 
 
-def write_bench(folder: Path, manifest: Manifest, network: Network, frames: np.ndarray) -> None:
-    """Write ``folder/bench/``, with the first few ``frames`` (N, *input shape) and their golden
-    outputs. The same bytes for the same arguments.
+def write_bench(folder: Path, manifest: Manifest, network: Network, frames: Frames) -> None:
+    """Write ``folder/bench/``, with the first few ``frames``, (N, *shape) of each input, and their
+    golden outputs. The same bytes for the same arguments.
     """
-    frames = frames[:FRAMES]
+    some = {name: array[:FRAMES] for name, array in network.given(frames).items()}
+    golden = network.results(some)
     bench = folder / "bench"
     bench.mkdir(exist_ok=True)
-    golden = network.compute(frames)
     values = {
         "design": manifest.design,
         "top": manifest.top,
         "sources": manifest.sources,
-        "input": manifest.input,
-        "output": manifest.output,
-        "frames": len(frames),
+        "inputs": manifest.inputs,
+        "outputs": manifest.outputs,
+        "frames": len(next(iter(some.values()))),
         "patience": 10_000 + 2 * _operations(network),
     }
     environment = jinja2.Environment(
@@ -45,7 +45,9 @@ def write_bench(folder: Path, manifest: Manifest, network: Network, frames: np.n
         text = environment.get_template(template).render(values)
         (bench / template.removesuffix(".jinja")).write_text(text)
     data = io.BytesIO()
-    np.savez_compressed(data, frames=_narrow(frames), golden=_narrow(golden))
+    arrays = {port.name: _narrow(some[port.carries]) for port in manifest.inputs}
+    arrays |= {port.name: _narrow(golden[port.carries]) for port in manifest.outputs}
+    np.savez_compressed(data, **arrays)  # type: ignore[arg-type]
     (bench / "frames.npz").write_bytes(data.getvalue())
 
 

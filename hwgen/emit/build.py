@@ -18,8 +18,8 @@ from hwgen.emit.bench import write_bench
 from hwgen.emit.rtl import rtl_files
 from hwgen.emit.top import edge_ports, probes
 from hwgen.errors import Problem, UserError
-from hwgen.manifest import Manifest, read_manifest, sha256
-from hwgen.network import Network, Node, save_network
+from hwgen.manifest import Manifest, Port, read_manifest, sha256
+from hwgen.network import Frames, Network, Node, save_network
 from hwgen.plan import Plan
 
 __all__ = ["check_target", "write_build"]
@@ -36,11 +36,16 @@ def _manifest(name: str, network: Network, plan: Plan, sources: tuple[str, ...])
     def told(beats: Beats, node: Node) -> Beats:
         return replace(beats, type=node.type)
 
-    source, target = edge_ports(plan)
+    def carrying(port: Port, called: str, node: Node) -> Port:
+        return replace(port, carries=called, beats=told(port.beats, node))
+
+    entering, leaving = edge_ports(plan)
+    by_name = {port.carries: port for port in entering}
+    made = zip(leaving, network.output_names, network.outputs, strict=True)
     return Manifest(
         name,
-        replace(source, beats=told(source.beats, network.input)),
-        replace(target, beats=told(target.beats, network.output)),
+        tuple(carrying(by_name.get(n.name, entering[0]), n.name, n) for n in network.inputs),
+        tuple(carrying(port, called, network[node]) for port, called, node in made),
         tuple(replace(p, beats=told(p.beats, network[p.node])) for p in probes(plan)),
         sources,
     )
@@ -83,16 +88,16 @@ def write_build(
     name: str,
     network: Network,
     plan: Plan,
-    frames: np.ndarray,
+    frames: Frames,
     report: Mapping,
     force: bool = False,
     progress: Callable[[str], None] = lambda what: None,
 ) -> Manifest:
     """Write the build directory of ``plan`` to ``folder`` and return its manifest.
 
-    ``frames`` (N, *input shape), integers, are what it will be simulated with; a few go with their
-    golden outputs into the user's bench. ``report`` is what is known so far. An interrupt, or a
-    full disk, leaves ``folder`` as it was. Raises UserError.
+    ``frames``, (N, *shape) of each input, integers, are what it will be simulated with; a few go
+    with their golden outputs into the user's bench. ``report`` is what is known so far. An
+    interrupt, or a full disk, leaves ``folder`` as it was. Raises UserError.
     """
     check_target(folder, force)
     with _complete(folder) as partial:
@@ -109,7 +114,9 @@ def write_build(
         manifest = _manifest(name, network, plan, tuple(sorted(sources)))
         progress("writing the bench")
         write_bench(partial, manifest, network, frames)
-        np.savez_compressed(partial / "frames.npz", frames=frames)
+        given = network.given(frames)
+        kept = {port.name: given[port.carries] for port in manifest.inputs}
+        np.savez_compressed(partial / "frames.npz", **kept)  # type: ignore[arg-type]
         written = sorted(file for file in partial.rglob("*") if file.is_file())
         # The bench is the user's own to change, so its files are not held to a hash.
         hashes = {

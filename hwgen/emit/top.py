@@ -1,22 +1,34 @@
-"""The accelerator: the plan's stages in a row between two AXI4-Stream ports."""
+"""The accelerator: the plan's stages between AXI4-Stream ports."""
+
+import re
+from collections.abc import Iterable
 
 from amaranth import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal
 from amaranth.lib import stream
 
+from hwgen.beats import Beats
 from hwgen.manifest import Port, Probe, identifier
 from hwgen.plan import Plan
-from hwgen.plan.pipeline import WORLD, input_ports, output_ports
+from hwgen.plan.pipeline import input_ports, output_ports, unique
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.schedule import Process
 
 __all__ = ["Accelerator", "edge_ports", "probes"]
 
 
-def edge_ports(plan: Plan) -> tuple[Port, Port]:
-    """The AXI4-Stream ports: beats go in as the first stage takes them, and out as the last puts
-    them, in whole bytes."""
-    entry, leaving = plan.ends
-    return Port("s_axis", entry), Port("m_axis", leaving)
+def edge_ports(plan: Plan) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """The AXI4-Stream ports: beats go in as the first stages take them, and out as the last put
+    them, in whole bytes. ``s_axis`` and ``m_axis``, or, of several, ``s_axis_NAME``."""
+    exits = {name: beats for name, (_, beats) in plan.exits.items()}
+    return tuple(_ports("s_axis", plan.entries)), tuple(_ports("m_axis", exits))
+
+
+def _ports(side: str, streams: dict[str, Beats]) -> Iterable[Port]:
+    used: set[str] = set()
+    for name, beats in streams.items():
+        # Simulators give two underscores in a row a meaning of their own.
+        plain = re.sub("_+", "_", identifier(name)).strip("_")
+        yield Port(f"{side}_{unique(plain, used)}" if name else side, name, beats)
 
 
 def probes(plan: Plan) -> tuple[Probe, ...]:
@@ -28,48 +40,57 @@ def probes(plan: Plan) -> tuple[Probe, ...]:
     )
 
 
-class Accelerator(Elaboratable):
-    """Top module: ``aclk``, ``aresetn`` (synchronous, active low), ``s_axis`` and ``m_axis``.
+class AxiStream:
+    """Signals of one AXI4-Stream port; an output has ``last`` too."""
 
-    ``m_axis_tlast`` marks the last beat of every frame. Frames follow one another without a gap.
+    def __init__(self, port: Port, last: bool):
+        self.port = port
+        self.data = Signal(8 * port.bytes, name=f"{port.name}_tdata")
+        self.valid = Signal(name=f"{port.name}_tvalid")
+        self.ready = Signal(name=f"{port.name}_tready")
+        self.last = Signal(name=f"{port.name}_tlast") if last else None
+
+    @property
+    def signals(self) -> list[Signal]:
+        """All of them, in order."""
+        return [self.data, self.valid, self.ready, *([] if self.last is None else [self.last])]
+
+
+class Accelerator(Elaboratable):
+    """Top module: ``aclk``, ``aresetn`` (synchronous, active low) and the AXI4-Stream ports.
+
+    ``tlast`` marks the last beat of every frame that leaves. Frames follow one another without a
+    gap.
     """
 
     def __init__(self, plan: Plan):
         self.plan = plan
-        source, target = edge_ports(plan)
+        inputs, outputs = edge_ports(plan)
         self.aclk, self.aresetn = Signal(name="aclk"), Signal(name="aresetn")
-        self.s_data = Signal(8 * source.bytes, name="s_axis_tdata")
-        self.s_valid, self.s_ready = Signal(name="s_axis_tvalid"), Signal(name="s_axis_tready")
-        self.m_data = Signal(8 * target.bytes, name="m_axis_tdata")
-        self.m_valid, self.m_ready = Signal(name="m_axis_tvalid"), Signal(name="m_axis_tready")
-        self.m_last = Signal(name="m_axis_tlast")
+        self.inputs = [AxiStream(port, last=False) for port in inputs]
+        self.outputs = [AxiStream(port, last=True) for port in outputs]
 
     @property
     def ports(self) -> list[Signal]:
         """Ports of the top module, in order."""
-        return [
-            self.aclk,
-            self.aresetn,
-            self.s_data,
-            self.s_valid,
-            self.s_ready,
-            self.m_data,
-            self.m_valid,
-            self.m_ready,
-            self.m_last,
-        ]
+        streams = [signal for axi in (*self.inputs, *self.outputs) for signal in axi.signals]
+        return [self.aclk, self.aresetn, *streams]
 
     def elaborate(self, platform):
         m = Module()
         m.domains.sync = ClockDomain()
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        entry, leaving = self.plan.ends
-        streams = {WORLD: stream.Signature(entry.width).create(path=("input",))}
-        m.d.comb += [
-            streams[WORLD].payload.eq(self.s_data),
-            streams[WORLD].valid.eq(self.s_valid),
-            self.s_ready.eq(streams[WORLD].ready),
-        ]
+        streams = {}
+        for axi in self.inputs:
+            name, port = axi.port.carries, axi.port
+            path = ("input", name) if name else ("input",)
+            entry = stream.Signature(port.beats.width).create(path=path)
+            m.d.comb += [
+                entry.payload.eq(axi.data),
+                entry.valid.eq(axi.valid),
+                axi.ready.eq(entry.ready),
+            ]
+            streams["", name] = entry
         for stage in self.plan.stages:
             name = identifier(stage.name)
             m.submodules[name] = engine = stage.spec.create(name)
@@ -82,15 +103,17 @@ class Accelerator(Elaboratable):
                 downstream = stream.Signature(beats.width).create(path=path)
                 _connect(m, getattr(engine, port), downstream)
                 streams[stage.name, port] = downstream
-        (out,) = streams.values()
-        m.submodules.beats = beats = Sequencer(Process((leaving.count,)))
-        m.d.comb += [
-            beats.step.eq(self.m_valid & self.m_ready),
-            self.m_data.eq(out.payload),
-            self.m_valid.eq(out.valid),
-            out.ready.eq(self.m_ready),
-            self.m_last.eq(beats.moves[-1]),
-        ]
+        for axi, (source, leaving) in zip(self.outputs, self.plan.exits.values(), strict=True):
+            out = streams[source]
+            name = "beats" if len(self.outputs) == 1 else f"{axi.port.name}_beats"
+            m.submodules[name] = beats = Sequencer(Process((leaving.count,)))
+            m.d.comb += [
+                beats.step.eq(axi.valid & axi.ready),
+                axi.data.eq(out.payload),
+                axi.valid.eq(out.valid),
+                out.ready.eq(axi.ready),
+                axi.last.eq(beats.moves[-1]),
+            ]
         return m
 
 

@@ -1,17 +1,28 @@
 """Networks from torch (and later QONNX, NIR) to integers, and the up-front support check."""
 
 from hwgen.frontend.decomposed import is_quantised
-from hwgen.frontend.images import accuracy, as_array, load_calibration, quantise_input
+from hwgen.frontend.images import (
+    Images,
+    accuracy,
+    as_array,
+    count_of,
+    first_of,
+    load_calibration,
+    quantise_input,
+)
 from hwgen.frontend.labels import load_labels
 from hwgen.frontend.load import Source, load
 from hwgen.frontend.pt2e import adopt
 from hwgen.frontend.read import read
 
 __all__ = [
+    "Images",
     "Source",
     "accuracy",
     "adopt",
     "as_array",
+    "count_of",
+    "first_of",
     "is_quantised",
     "load",
     "load_calibration",

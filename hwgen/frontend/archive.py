@@ -18,7 +18,7 @@ from torch import fx
 from hwgen.errors import Problem, UserError
 from hwgen.frontend.inplace import functional
 from hwgen.frontend.parts import plain_parts
-from hwgen.frontend.program import build, is_layer, training_mode
+from hwgen.frontend.program import build, is_layer, output_keys, training_mode
 
 __all__ = ["read_archive"]
 
@@ -109,6 +109,8 @@ def _graph(module: dict) -> fx.Graph:
             target = _matching(TENSOR, _target(kind, content))
             made[name] = graph.create_node("get_attr", target, name=name)
         made[name].meta = {"path": ("", False), **_meta(tree["tensor_values"], name)}
+        if kind == "user_input":
+            made[name].meta["argument"] = name
     for call in tree["nodes"]:
         _call(graph, call, made, tree["tensor_values"])
     leaving = []
@@ -118,7 +120,8 @@ def _graph(module: dict) -> fx.Graph:
             owner = content.get("buffer_name", "the network").rpartition(".")[0]
             raise UserError(training_mode(owner))
         leaving.append(made[content["arg"]["as_tensor"]["name"]])
-    graph.output(tuple(leaving))
+    keys = output_keys(module["module_call_graph"][0]["signature"]["out_spec"])
+    graph.output(tuple(leaving)).meta["keys"] = keys
     plain_parts(graph)
     functional(graph)
     return graph

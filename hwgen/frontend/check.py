@@ -19,7 +19,7 @@ from hwgen.frontend.calls import (
     will_round,
 )
 from hwgen.frontend.neighbours import sizes
-from hwgen.frontend.program import ORIGIN, arguments, tensor_of
+from hwgen.frontend.program import ORIGIN, arguments, entries, leaving, tensor_of
 from hwgen.frontend.rules import NEAREST, RULES
 
 __all__ = ["problems"]
@@ -39,23 +39,20 @@ def problems(program: fx.GraphModule) -> Iterator[Problem]:
     for name, times in shared.items():
         if times > 1:
             yield Problem(name, f"is called {times} times", "give each call a layer of its own")
+    taken = {name: "an input of the network" for name in entries(program)} | TAKEN
     for name in dict.fromkeys(map(layer_of, named)):
-        if name in TAKEN or name.endswith(".requantise"):
-            stands_for = TAKEN.get(name, "the rounding after a layer")
+        if name in taken or name.endswith(".requantise"):
+            stands_for = taken.get(name, "the rounding after a layer")
             yield Problem(name, f"this name stands for {stands_for}", "rename the layer")
     for node in calls(program):
         yield from _call(program, node)
 
 
 def _edges(program: fx.GraphModule) -> Iterator[Problem]:
-    inputs = [node for node in program.graph.nodes if node.op == "placeholder"]
-    if len(inputs) != 1:
-        names = ", ".join(node.name for node in inputs) or "none"
-        yield Problem(
-            None, f"the network has {len(inputs)} inputs ({names})", "it must take one tensor"
-        )
-    for node in inputs:
-        name = "input" if len(inputs) == 1 else node.name
+    inputs = entries(program)
+    if not inputs:
+        yield Problem(None, "the network has no inputs", "it must take at least one tensor")
+    for name, node in inputs.items():
         shape, kind = node.meta.get("shape"), node.meta.get("dtype")
         if shape is None or len(shape) not in (2, 3, 4):
             yield Problem(name, f"has the shape {shape}", "use (N, C, H, W), (N, C, L) or (N, F)")
@@ -64,16 +61,18 @@ def _edges(program: fx.GraphModule) -> Iterator[Problem]:
             yield Problem(name, reason, "let only the batch vary: export with fixed sizes")
         if kind is not None and kind != torch.float32:
             yield Problem(name, f"is {kind}", "use float32")
-    (outputs,) = (node for node in program.graph.nodes if node.op == "output")
-    leaving = outputs.all_input_nodes
-    if not leaving:
+    outputs = leaving(program)
+    if not any(isinstance(node, fx.Node) for node in outputs):
         yield Problem(None, "the network returns no tensor", "it must return one")
-    elif len(leaving) != 1:
-        names = ", ".join(layer_of(n) if n.op == "call_function" else n.name for n in leaving)
-        reason = f"the network has {len(leaving)} outputs ({names})"
-        yield Problem(None, reason, "it must return one tensor")
-    elif leaving[0].op != "call_function":
-        yield Problem(None, "the network returns what it is given", "it must hold layers")
+        return
+    for name, node in inputs.items():
+        if not node.users:
+            yield Problem(name, "nothing reads it", "leave it out")
+    for node in outputs:
+        if not isinstance(node, fx.Node):
+            yield Problem(None, f"the network returns {node!r}", "it must return tensors")
+        elif node.op != "call_function":
+            yield Problem(None, "the network returns what it is given", "it must hold layers")
 
 
 def _call(program: fx.GraphModule, node: fx.Node) -> Iterator[Problem]:

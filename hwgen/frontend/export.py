@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
@@ -21,8 +21,9 @@ DATA = ("data-dependent", "dynamic control flow")
 EAGER = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic", "torch.ao.nn.qat")
 
 
-def export(module: nn.Module, frames: torch.Tensor) -> ExportedProgram:
-    """``module``, in eval mode, for any number of frames like ``frames`` (N, ...); UserError."""
+def export(module: nn.Module, frames: Mapping[str, torch.Tensor]) -> ExportedProgram:
+    """``module``, in eval mode, for any number of frames like ``frames``, (N, ...) of each of
+    ``forward``'s arguments in order; UserError."""
     module = getattr(module, "_orig_mod", module)  # torch.compile wraps what it compiles
     module = module.module if isinstance(module, nn.DataParallel) else module
     refuse(_kinds(module))
@@ -33,14 +34,13 @@ def export(module: nn.Module, frames: torch.Tensor) -> ExportedProgram:
     with contextlib.suppress(NotImplementedError):  # exported modules have no modes
         module.eval()
     # Two frames: torch.export takes a size of one for a fixed one.
-    few = torch.cat([frames[:1], frames[-1:]])
+    few = tuple(torch.cat([given[:1], given[-1:]]) for given in frames.values())
+    batch = tuple({0: torch.export.Dim.AUTO} for _ in few)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")  # what matters is checked in the program itself
             try:
-                return torch.export.export(
-                    module, (few,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
-                )
+                return torch.export.export(module, few, dynamic_shapes=batch)
             except Exception as error:
                 # Whatever a model's own forward raises ends here, so no narrower class will do.
                 raise UserError(*_reasons(module, few, error)) from error
@@ -70,7 +70,7 @@ def _kinds(module: nn.Module) -> Iterator[Problem]:
             yield Problem(layer or None, reason, remedy)
 
 
-def _reasons(module: nn.Module, few: torch.Tensor, error: Exception) -> list[Problem]:
+def _reasons(module: nn.Module, few: tuple[torch.Tensor, ...], error: Exception) -> list[Problem]:
     if getattr(module.forward, "__name__", "") == "_forward_unimplemented":
         return [Problem(None, "the model has no forward", "define forward(self, x)")]
     found = list(_types(module))
@@ -79,10 +79,11 @@ def _reasons(module: nn.Module, few: torch.Tensor, error: Exception) -> list[Pro
     if not found and any(words in str(error) for words in DATA):
         reason = "the model's control flow depends on its data"
         found = [Problem(None, reason, "decide by sizes and constants, not by values of tensors")]
+    shapes = ", ".join(str(tuple(given.shape[1:])) for given in few)
     return found or [
         Problem(
             None,
-            f"the model cannot be exported with frames of shape {tuple(few.shape[1:])}: "
+            f"the model cannot be exported with frames of shape {shapes}: "
             f"{type(error).__name__}: {_first_line(error)}",
             "it must take such frames, and be free of control flow that depends on data",
         )
@@ -102,7 +103,7 @@ def _types(module: nn.Module) -> Iterator[Problem]:
             yield Problem(layer or None, f"its {leaf} is on {tensor.device}", "call model.cpu()")
 
 
-def _failing(module: nn.Module, few: torch.Tensor) -> Iterator[Problem]:
+def _failing(module: nn.Module, few: tuple[torch.Tensor, ...]) -> Iterator[Problem]:
     """The innermost layer that fails when the model simply runs; none if it does not."""
     running: list[tuple[str, nn.Module, torch.Size | None]] = []
 
@@ -119,7 +120,7 @@ def _failing(module: nn.Module, few: torch.Tensor) -> Iterator[Problem]:
         handles.append(part.register_forward_hook(lambda *_: running.pop() and None))
     try:
         with torch.no_grad():
-            module(few)
+            module(*few)
     except Exception as error:  # the model's own, as above
         name, part, shape = running[-1] if running else ("", module, None)
         if shape is not None:

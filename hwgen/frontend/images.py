@@ -1,6 +1,6 @@
 """Real inputs: arrays from the user, the integers that they become, and what they should give."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -8,26 +8,33 @@ import numpy as np
 import torch
 from torch import fx
 
-from hwgen.errors import Problem, UserError
+from hwgen.errors import Problem, UserError, refuse
+from hwgen.frontend.program import entries
 from hwgen.network import Network
 
 __all__ = [
     "Images",
     "accuracy",
     "as_array",
+    "batches",
     "check_frames",
+    "count_of",
+    "first_of",
     "frames_of",
     "load_calibration",
     "quantise_input",
 ]
 
-Images = np.ndarray | torch.Tensor
+Array = np.ndarray | torch.Tensor
+
+#: Real inputs, (N, ...): bare where the network takes one, else by the names of its inputs.
+Images = Array | Mapping[str, Array]
 
 
-def load_calibration(path: Path | str) -> np.ndarray:
+def load_calibration(path: Path | str) -> Images:
     """Inputs (N, ...) of an ``.npz`` or ``.npy`` file; nothing is unpickled.
 
-    Of several arrays, the one called ``images`` or ``x``. Raises UserError.
+    Of several arrays, the one called ``images``, or else all of them, by name. Raises UserError.
     """
     try:
         with open(path, "rb") as file:
@@ -35,38 +42,80 @@ def load_calibration(path: Path | str) -> np.ndarray:
             if isinstance(arrays, np.ndarray):
                 return arrays
             names = list(arrays)
-            for name in ("images", "x", *(names if len(names) == 1 else ())):
-                if name in names:
-                    return arrays[name]
+            if "images" in names or len(names) == 1:
+                return arrays["images" if "images" in names else names[0]]
+            found = {name: arrays[name] for name in names}
     except OSError as error:
         reason = f"{path} cannot be read: {error.strerror or error}"
         raise UserError(Problem(None, reason, "check the path")) from error
     except (ValueError, EOFError, BadZipFile, KeyError) as error:
         reason = f"{path} is no array file, or holds pickled objects"
         raise UserError(Problem(None, reason, "save it with numpy.savez(images=...)")) from error
-    reason = f"{path} holds {', '.join(names) or 'nothing'}"
-    raise UserError(Problem(None, reason, "call the array of inputs 'images'"))
+    if not found:
+        raise UserError(Problem(None, f"{path} holds nothing", "save it with numpy.savez(...)"))
+    return found
 
 
-def frames_of(images: Images) -> torch.Tensor:
-    """``images`` as float32 (N, ...); UserError if they are no inputs of a network."""
-    given = as_array(images)
-    wanted = "give float32 (N, C, H, W), (N, C, L) or (N, F), as the network takes them"
-    found = f"the inputs are {given.dtype} of shape {given.shape}"
-    if given.dtype not in (np.float16, np.float32, np.float64):
-        raise UserError(Problem(None, found, wanted))
-    if given.ndim not in (2, 3, 4) or given.size == 0:
-        raise UserError(Problem(None, found, wanted))
+def _chosen(names: Sequence[str], images: Images) -> dict[str, Array]:
+    """One array for each of the inputs ``names``; UserError if there are others."""
+    if not isinstance(images, Mapping):
+        if len(names) == 1:
+            return {names[0]: images}
+        reason = f"the network takes {', '.join(names)}, and was given one array"
+        raise UserError(Problem(None, reason, _savez(names)))
+    if len(names) == 1:
+        for name in ("images", "x", names[0], *(images if len(images) == 1 else ())):
+            if name in images:
+                return {names[0]: images[name]}
+        reason = f"of the arrays {', '.join(images) or '(none)'} none is known to be the input"
+        raise UserError(Problem(None, reason, "call the array of inputs 'images'"))
+    refuse(
+        Problem(name, f"there is no array of this name among {', '.join(images)}", _savez(names))
+        for name in names
+        if name not in images
+    )
+    spare = sorted(set(images) - set(names) - {"labels"})
+    if spare:
+        reason = f"the network takes {', '.join(names)}, but the data also holds {', '.join(spare)}"
+        raise UserError(Problem(None, reason, "leave out what is no input"))
+    return {name: images[name] for name in names}
+
+
+def _savez(names: Sequence[str]) -> str:
+    return f"save them with numpy.savez({', '.join(f'{name}=...' for name in names)})"
+
+
+def frames_of(names: Sequence[str], images: Images) -> dict[str, torch.Tensor]:
+    """``images`` as float32 (N, ...) by the inputs ``names``; UserError if they are no inputs."""
+    problems: list[Problem] = []
+    found = {}
+    for name, given in _chosen(names, images).items():
+        array = as_array(given)
+        place = name if len(names) > 1 else None
+        wrong = [Problem(place, *told) for told in _unfit(array)]
+        problems += wrong
+        if not wrong:
+            found[name] = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+    if not problems and len({len(tensor) for tensor in found.values()}) > 1:
+        counts = ", ".join(f"{len(tensor)} of {name}" for name, tensor in found.items())
+        problems.append(Problem(None, f"there are {counts}", "give as many of each"))
+    refuse(problems)
+    return found
+
+
+def _unfit(given: np.ndarray) -> Iterator[tuple[str, str]]:
+    """Why an array cannot be inputs, and what can."""
+    fits = given.dtype in (np.float16, np.float32, np.float64)
+    if not fits or given.ndim not in (2, 3, 4) or given.size == 0:
+        found = f"the inputs are {given.dtype} of shape {given.shape}"
+        yield found, "give float32 (N, C, H, W), (N, C, L) or (N, F), as the network takes them"
+        return
     wrong = int((~np.isfinite(given)).any(axis=tuple(range(1, given.ndim))).sum())
     if wrong:
-        reason = f"{wrong} of {len(given)} inputs hold NaN or infinite numbers"
-        raise UserError(Problem(None, reason, "leave them out"))
-    if not given.any():
-        raise UserError(Problem(None, "the inputs are all zero", "give real ones"))
-    return torch.from_numpy(np.ascontiguousarray(given, dtype=np.float32))
+        yield f"{wrong} of {len(given)} inputs hold NaN or infinite numbers", "leave them out"
 
 
-def as_array(images: Images) -> np.ndarray:
+def as_array(images: Array) -> np.ndarray:
     """``images`` as an array of the same values; UserError if NumPy has no such numbers."""
     if not isinstance(images, torch.Tensor):
         return np.asarray(images)
@@ -80,40 +129,66 @@ def as_array(images: Images) -> np.ndarray:
         raise UserError(Problem(None, reason, "give plain float32")) from error
 
 
-def check_frames(program: fx.GraphModule, frames: torch.Tensor) -> Iterator[Problem]:
-    """Whether ``frames`` (N, ...) fit the program's input."""
-    for node in program.graph.nodes:
-        if node.op == "placeholder" and node.meta.get("shape"):
-            expected, given = node.meta["shape"][1:], tuple(frames.shape[1:])
+def first_of(images: Images, count: int) -> Images:
+    """The first ``count`` frames."""
+    if isinstance(images, Mapping):
+        return {name: array[:count] for name, array in images.items()}
+    return images[:count]
+
+
+def count_of(images: Images) -> int:
+    """How many frames there are."""
+    one = next(iter(images.values())) if isinstance(images, Mapping) else images
+    return len(one) if one.ndim else 0
+
+
+def batches(frames: Mapping[str, torch.Tensor], size: int) -> list[tuple[torch.Tensor, ...]]:
+    """``frames``, ``size`` at a time, as a program takes them."""
+    return list(zip(*(tensor.split(size) for tensor in frames.values()), strict=True))
+
+
+def check_frames(program: fx.GraphModule, frames: Mapping[str, torch.Tensor]) -> Iterator[Problem]:
+    """Whether ``frames`` (N, ...) fit the program's inputs, and tell anything about them."""
+    for name, node in entries(program).items():
+        if not frames[name].any():
+            place = name if len(frames) > 1 else None
+            yield Problem(place, "the inputs are all zero", "give real ones")
+        if node.meta.get("shape"):
+            expected, given = node.meta["shape"][1:], tuple(frames[name].shape[1:])
             fits = len(expected) == len(given) and all(
                 size in (None, other) for size, other in zip(expected, given, strict=True)
             )
             if not fits:
                 yield Problem(
-                    "input",
+                    name,
                     f"takes frames of shape {expected}, and was given {given}",
                     "give inputs as the network takes them",
                 )
 
 
-def quantise_input(network: Network, images: Images) -> np.ndarray:
-    """The integers that enter the network: (N, C, H, W) floats to (N, H, W, C), (N, C, L) to
-    (N, 1, L, C), (N, F) to (N, F).
+def quantise_input(network: Network, images: Images) -> dict[str, np.ndarray]:
+    """The integers that enter the network, by input: (N, C, H, W) floats to (N, H, W, C), (N, C, L)
+    to (N, 1, L, C), (N, F) to (N, F).
 
     ``clip(round(x / scale) + zero_point, lo, hi)``, in float64, half to even. Raises UserError.
     """
-    frames = frames_of(images).numpy()
-    if frames.ndim == 3:
-        frames = frames[:, :, None]  # lines are maps of one row
-    if frames.ndim == 4:
-        frames = np.ascontiguousarray(frames.transpose(0, 2, 3, 1))
-    source = network.input.type
-    if frames.shape[1:] != source.shape:
-        reason = f"the network takes (N, {', '.join(map(str, source.shape))}) after the channels"
-        reason += f" are moved last, and was given {frames.shape}"
-        raise UserError(Problem(None, reason, "give inputs as the network takes them"))
-    q = np.rint(frames.astype(np.float64) / source.scale) + source.zero_point
-    return np.clip(q, source.lo, source.hi).astype(np.int32)
+    made, problems = {}, []
+    for name, tensor in frames_of([node.name for node in network.inputs], images).items():
+        frames = tensor.numpy()
+        if frames.ndim == 3:
+            frames = frames[:, :, None]  # lines are maps of one row
+        if frames.ndim == 4:
+            frames = np.ascontiguousarray(frames.transpose(0, 2, 3, 1))
+        source = network[name].type
+        if frames.shape[1:] != source.shape:
+            reason = f"takes (N, {', '.join(map(str, source.shape))}) after the channels"
+            reason += f" are moved last, and was given {frames.shape}"
+            problems.append(Problem(name, reason, "give inputs as the network takes them"))
+            continue
+        q = np.rint(frames.astype(np.float64) / source.scale) + source.zero_point
+        made[name] = np.clip(q, source.lo, source.hi).astype(np.int32)
+    refuse(problems)
+    return made
 
 
 def accuracy(network: Network, images: Images, labels: np.ndarray) -> float:
@@ -121,7 +196,9 @@ def accuracy(network: Network, images: Images, labels: np.ndarray) -> float:
 
     Of equal largest ones the first counts, as with ``torch.argmax`` on the CPU.
     """
-    if len(images) != len(labels):
-        raise ValueError(f"{len(images)} images with {len(labels)} labels: need one for each")
-    outputs = network.compute(quantise_input(network, images)).reshape(len(labels), -1)
+    given = quantise_input(network, images)
+    count = len(next(iter(given.values())))
+    if count != len(labels):
+        raise ValueError(f"{count} images with {len(labels)} labels: need one for each")
+    outputs = network.compute(given).reshape(len(labels), -1)
     return 100 * float((outputs.argmax(1) == np.asarray(labels)).mean())

@@ -1,6 +1,7 @@
 """Where networks come from: a module, an exported program, or a ``.pt2`` file."""
 
 import copy
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,26 +9,29 @@ from typing import Any
 import torch
 from torch import fx, nn
 from torch.export import ExportedProgram
+from torch.utils._pytree import treespec_dumps
 
 import hwgen.nn.quantize  # noqa: F401  registers the ops that programs may hold
 from hwgen.errors import Problem, UserError
 from hwgen.frontend.archive import read_archive
 from hwgen.frontend.decomposed import is_dequantize, is_quantised, is_quantize
 from hwgen.frontend.export import export
+from hwgen.frontend.images import Images, frames_of
 from hwgen.frontend.inplace import functional
 from hwgen.frontend.parts import plain_parts
-from hwgen.frontend.program import build, is_layer, is_program, training_mode
+from hwgen.frontend.program import build, is_layer, is_program, output_keys, training_mode
 
 __all__ = ["Source", "load"]
 
 Source = nn.Module | ExportedProgram | str | Path
 
 
-def load(source: Source, frames: torch.Tensor | None = None) -> fx.GraphModule:
+def load(source: Source, images: Images | None = None) -> fx.GraphModule:
     """``source`` as a program; UserError if it cannot be had.
 
-    A module is exported by ``torch.export``, in eval mode, with ``frames`` (N, ...) as its example.
-    A ``.pt2`` file is read without executing anything in it.
+    A module is exported by ``torch.export``, in eval mode, with ``images`` (N, ...) as its example:
+    of several inputs, by the names of ``forward``'s arguments. A ``.pt2`` file is read without
+    executing anything in it.
     """
     if isinstance(source, str | Path):
         return read_archive(Path(source))
@@ -37,9 +41,31 @@ def load(source: Source, frames: torch.Tensor | None = None) -> fx.GraphModule:
         return _flat(source)
     if isinstance(source, fx.GraphModule) and is_quantised(source.graph):
         return _converted(source)
-    if frames is None:
+    if images is None:
         raise UserError(Problem(None, "a module is exported with example frames", "give some"))
-    return _flat(export(source, frames))
+    return _flat(export(source, frames_of(_arguments(source, images), images)))
+
+
+def _arguments(module: nn.Module, images: Images) -> list[str]:
+    """The arguments of ``forward`` that inputs are given for; ``input`` if there is but one."""
+    module = getattr(module, "_orig_mod", module)  # torch.compile wraps what it compiles
+    module = module.module if isinstance(module, nn.DataParallel) else module
+    if isinstance(module, torch.jit.ScriptModule):
+        return ["input"]
+    named = [
+        parameter
+        for parameter in inspect.signature(module.forward).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    given = images if isinstance(images, Mapping) else {}
+    names = []
+    for number, parameter in enumerate(named):
+        # One with a default is left out, and so is what comes after it, unless it is given.
+        later = (other.name for other in named[number:])
+        if parameter.default is not parameter.empty and given.keys().isdisjoint(later):
+            break
+        names.append(parameter.name)
+    return names if len(names) > 1 else ["input"]
 
 
 def _flat(exported: ExportedProgram) -> fx.GraphModule:
@@ -53,6 +79,12 @@ def _flat(exported: ExportedProgram) -> fx.GraphModule:
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
+    try:
+        keys = output_keys(treespec_dumps(exported.call_spec.out_spec))
+    except (ValueError, NotImplementedError) as error:
+        raise UserError(
+            Problem(None, str(error), "return a tensor, tuple, list or dict")
+        ) from error
     graph = fx.Graph()
     new: dict[fx.Node, fx.Node] = {}
     for node in exported.graph.nodes:
@@ -61,6 +93,10 @@ def _flat(exported: ExportedProgram) -> fx.GraphModule:
         else:
             made = graph.node_copy(node, lambda old: new[old])
         made.meta = _meta(node)
+        if made.op == "placeholder":
+            made.meta["argument"] = node.name
+        elif made.op == "output":
+            made.meta["keys"] = keys
         new[node] = made
     plain_parts(graph)
     functional(graph)

@@ -17,6 +17,7 @@ from hwgen.frontend.calls import (
     op_of,
 )
 from hwgen.frontend.geometry import average_of
+from hwgen.frontend.program import leaving
 
 __all__ = [
     "bypass",
@@ -31,9 +32,11 @@ aten = torch.ops.aten
 
 
 def one_output(program: fx.GraphModule) -> None:
-    """Return the one output itself, and not a tuple of it."""
-    (leaving,) = (node for node in program.graph.nodes if node.op == "output")
-    leaving.args = (leaving.all_input_nodes[0],)
+    """Return an only output itself, and not a tuple of it."""
+    returned = leaving(program)
+    if len(returned) == 1:
+        (node,) = (node for node in program.graph.nodes if node.op == "output")
+        node.args = (returned[0],)
 
 
 def drop_unchanged(program: fx.GraphModule) -> None:

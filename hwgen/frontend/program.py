@@ -4,8 +4,11 @@ Every source (a module, an exported program, a ``.pt2`` file) becomes the same t
 ``torch.fx.GraphModule`` of ``placeholder``, ``get_attr``, ``call_function`` and ``output`` nodes.
 A node's ``meta`` holds ``shape`` (None where a size is not fixed, first of all the batch),
 ``dtype``, and ``path``: the module that it comes from, and whether that is one of torch's layers.
+That of a placeholder holds ``argument``, the name that ``forward`` gives it; that of the output
+``keys``, if the network returns a dict, where each tensor stands in it.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +21,11 @@ __all__ = [
     "ORIGIN",
     "arguments",
     "build",
+    "entries",
     "is_layer",
     "is_program",
+    "leaving",
+    "output_keys",
     "put",
     "tensor_of",
     "training_mode",
@@ -41,6 +47,47 @@ def build(tensors: Mapping[str, torch.Tensor], graph: fx.Graph) -> fx.GraphModul
 def is_program(source: object) -> bool:
     """Whether ``build`` made it."""
     return isinstance(source, fx.GraphModule) and source.meta.get("hwgen_program", False)
+
+
+def entries(program: fx.GraphModule) -> dict[str, fx.Node]:
+    """The inputs in order: ``input`` if there is one, else by the names of the arguments."""
+    nodes = [node for node in program.graph.nodes if node.op == "placeholder"]
+    if len(nodes) == 1:
+        return {"input": nodes[0]}
+    return {node.meta.get("argument", node.name): node for node in nodes}
+
+
+def leaving(program: fx.GraphModule) -> list[Any]:
+    """What the network returns, in order and flat; tensors are nodes, and may come twice."""
+    (output,) = (node for node in program.graph.nodes if node.op == "output")
+    (returned,) = output.args
+    return list(returned) if isinstance(returned, tuple | list) else [returned]
+
+
+def output_keys(spec: str) -> tuple[str, ...]:
+    """Names of what is returned, from torch's JSON of its structure: ``logits`` or ``boxes_0``.
+
+    None at all if no dict is part of it: positions are no names. ValueError if it is no structure
+    of dicts, lists and tuples.
+    """
+
+    def walk(tree: dict, path: tuple[str, ...]) -> list[tuple[str, ...]]:
+        kind, inner = tree["type"], tree["children_spec"]
+        if kind is None:
+            return [path]
+        if kind in ("builtins.tuple", "builtins.list"):
+            keys = list(map(str, range(len(inner))))
+        elif kind in ("builtins.dict", "collections.OrderedDict"):
+            keys = list(map(str, json.loads(tree["context"])))
+            named.append(True)
+        else:
+            raise ValueError(f"the network returns a {kind}")
+        children = zip(keys, inner, strict=True)
+        return [found for key, child in children for found in walk(child, (*path, key))]
+
+    named: list[bool] = []
+    paths = walk(json.loads(spec)[1], ())
+    return tuple(map("_".join, paths)) if named and len(paths) > 1 else ()
 
 
 def arguments(node: fx.Node) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from hwgen.frontend.calls import WEIGHTED, calls, layer_of, op_of
 from hwgen.frontend.check import problems
 from hwgen.frontend.decomposed import is_quantised
 from hwgen.frontend.load import load
-from hwgen.frontend.program import arguments
+from hwgen.frontend.program import arguments, leaving
 from hwgen.frontend.pt2e import adopt
 from hwgen.frontend.reader import Reader
 from hwgen.frontend.rounder import remedy_of
-from hwgen.network import Network, Node
+from hwgen.network import Input, Network, Node
 
 __all__ = ["read", "read_pairs"]
 
@@ -33,13 +33,18 @@ def read(program: fx.GraphModule | ExportedProgram) -> Network:
     nodes = tuple(node for _, node in pairs)
     last_of = dict(pairs)
     notes = list(graph.meta.get("hwgen_notes", ()))
-    entry = nodes[0].type
-    notes.insert(0, ("input", f"real = {entry.scale!r} * (integer - {entry.zero_point})"))
-    (leaving,) = (node for node in graph.graph.nodes if node.op == "output")
-    last = leaving.all_input_nodes[0]
-    while last not in last_of:  # what only arranges numbers anew is no node of its own
-        last = last.all_input_nodes[0]
-    return Network(nodes, (last_of[last].name,), tuple(notes))
+    entering = [node for node in nodes if isinstance(node.op, Input)]
+    notes[:0] = [
+        (node.name, f"real = {node.type.scale!r} * (integer - {node.type.zero_point})")
+        for node in entering
+    ]
+    outputs = []
+    for last in leaving(graph):
+        while last not in last_of:  # what only arranges numbers anew is no node of its own
+            last = last.all_input_nodes[0]
+        outputs.append(last_of[last].name)
+    (returned,) = (node for node in graph.graph.nodes if node.op == "output")
+    return Network(nodes, tuple(outputs), tuple(notes), returned.meta.get("keys", ()))
 
 
 def read_pairs(graph: fx.GraphModule) -> list[tuple[fx.Node, Node]]:

@@ -31,7 +31,7 @@ from hwgen.frontend.geometry import (
     pool_stride,
 )
 from hwgen.frontend.grids import layer_integers, narrow
-from hwgen.frontend.program import ORIGIN, arguments
+from hwgen.frontend.program import ORIGIN, arguments, leaving
 from hwgen.frontend.rescale import factors_of
 from hwgen.frontend.rounder import Rounder, Value
 from hwgen.network import (
@@ -86,20 +86,19 @@ class Reader(Rounder):
         self._finish()
 
     def _finish(self) -> None:
-        (leaving,) = (node for node in self.graph.graph.nodes if node.op == "output")
-        last = leaving.all_input_nodes[0]
-        value = self._padded(last, self._values[last])
-        if value.sums is not None and ORIGIN in self.graph.meta and not self.problems:
-            value = self._leave(last, value)
-        elif value.sums is not None or value.activation != PLAIN:
-            self._refuse(last, "its output is not quantised", self._unquantised)
-        shape = value.node.type.map_shape
-        if value.flat and shape[2] > 1 and shape[:2] != (1, 1):
-            self._refuse(
-                last,
-                f"flattens a map of {shape[2]} channels, which hwgen streams channels first",
-                "end the network with a Linear layer, or return the map itself",
-            )
+        for last in dict.fromkeys(leaving(self.graph)):
+            value = self._padded(last, self._values[last])
+            if value.sums is not None and ORIGIN in self.graph.meta and not self.problems:
+                value = self._leave(last, value)
+            elif value.sums is not None or value.activation != PLAIN:
+                self._refuse(last, "its output is not quantised", self._unquantised)
+            shape = value.node.type.map_shape
+            if value.flat and shape[2] > 1 and shape[:2] != (1, 1):
+                self._refuse(
+                    last,
+                    f"flattens a map of {shape[2]} channels, which hwgen streams channels first",
+                    "end the network with a Linear layer, or return the map itself",
+                )
 
     def _conv(self, call: fx.Node) -> Value:
         source = self._settled(call, absorbs="zero")

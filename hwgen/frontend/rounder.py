@@ -19,7 +19,7 @@ from hwgen.frontend.geometry import (
     Padding,
 )
 from hwgen.frontend.grids import Grid, grid_of
-from hwgen.frontend.program import ORIGIN
+from hwgen.frontend.program import ORIGIN, entries
 from hwgen.frontend.rescale import clipped, rounding
 from hwgen.network import (
     Input,
@@ -72,6 +72,7 @@ class Rounder:
         self._values: dict[fx.Node, Value] = {}
         self._names: Counter[str] = Counter()
         self._unquantised = remedy_of(graph)
+        self._entries = entries(graph)
 
     def _refuse(self, call: fx.Node, reason: str, remedy: str) -> None:
         self.problems.append(Problem(layer_of(call), reason, remedy))
@@ -93,7 +94,8 @@ class Rounder:
             channels, *places = call.args[0].meta["shape"][1:]  # type: ignore[union-attr]
             shape = (*[1] * (len(places) == 1), *places, channels)  # a line is a map of one row
             kind = TensorType(shape, bits, signed, "int", scale, grid.zero_point)
-            entry = Value(self._add(call, "input", Input(kind)))
+            name = next(n for n, node in self._entries.items() if node is call.args[0])
+            entry = Value(self._add(call, name, Input(kind)))
             return self._rescale(call, entry, grid)
         source = self._values[call.args[0]]  # type: ignore[index]
         layer = source.node.name

@@ -2,7 +2,7 @@
 
 from hwgen.network.arrange import Concat, Pad2d, Slice, Upsample2d
 from hwgen.network.coding import FirstSpike, RateCode, SpikeCount
-from hwgen.network.graph import Network, Node
+from hwgen.network.graph import Frames, Network, Node
 from hwgen.network.ops import Conv2d, Input, Linear, Op
 from hwgen.network.pooling import Add, MaxPool2d, SumPool2d
 from hwgen.network.requantise import Requantise
@@ -17,6 +17,7 @@ __all__ = [
     "Concat",
     "Conv2d",
     "FirstSpike",
+    "Frames",
     "Input",
     "Leaky",
     "Linear",

@@ -58,6 +58,7 @@ def to_bytes(network: Network) -> tuple[bytes, bytes]:
     text = {
         "format": FORMAT,
         "outputs": network.outputs,
+        "output_names": network.output_names,
         "notes": dict(network.notes),
         "nodes": nodes,
     }
@@ -79,7 +80,12 @@ def from_bytes(text: bytes, arrays: bytes) -> Network:
             )
             for node in tree["nodes"]
         )
-        return Network(nodes, tuple(tree["outputs"]), tuple(tree["notes"].items()))
+        return Network(
+            nodes,
+            tuple(tree["outputs"]),
+            tuple(tree["notes"].items()),
+            tuple(tree["output_names"]),
+        )
     except StoreError:
         raise
     except BROKEN as error:

@@ -8,16 +8,16 @@ import numpy as np
 from hwgen.beats import Beats
 from hwgen.board import Board
 from hwgen.cost import Area, area
-from hwgen.network import Op
+from hwgen.network import Op, TensorType
 from hwgen.primitives import Memory, Part, memory_style
 from hwgen.rtl_templates import ENGINES, Spec
 
-__all__ = ["Candidate", "Entry", "candidates", "cost"]
+__all__ = ["Candidate", "Entry", "Exit", "candidates", "cost", "ports"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Stands for the accelerator's input where several ops read it: it comes as ``beats``."""
+    """Stands for an input of the accelerator, which comes as ``beats``."""
 
     beats: Beats
 
@@ -34,11 +34,29 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Exit:
+    """Stands for an output of the accelerator, which leaves as ``beats``."""
+
+    beats: Beats
+
+    @property
+    def inputs(self) -> tuple[Beats, ...]:
+        return (self.beats,)
+
+    @property
+    def outputs(self) -> tuple[Beats, ...]:
+        return ()
+
+    def primitives(self) -> list[Part]:
+        return []
+
+
+@dataclass(frozen=True)
 class Candidate:
     """An engine for an op: ``interval`` in cycles a frame, estimated ``area``, ``cost`` on the
     board."""
 
-    spec: Spec | Entry
+    spec: Spec | Entry | Exit
     interval: int
     area: Area
     cost: float
@@ -47,6 +65,19 @@ class Candidate:
 def cost(used: Area, board: Board) -> float:
     """One number for an area: the sum of the shares of the board that it takes."""
     return sum(share for share in used.share(board).values() if share != float("inf"))
+
+
+def ports(end: type[Entry] | type[Exit], kind: TensorType, widest: int) -> list[Candidate]:
+    """Every port for ``kind`` of at most ``widest`` bits, in whole bytes, fastest first."""
+    found = []
+    most = widest // 8 * 8 // kind.bits
+    width, channels = kind.map_shape[1:]
+    for pixels in (n for n in range(1, min(width, most) + 1) if width % n == 0):
+        folds = {-(-channels // lanes) for lanes in range(1, min(channels, most // pixels) + 1)}
+        for lanes in (-(-channels // count) for count in sorted(folds)):
+            beats = Beats(kind, lanes, pixels)
+            found.append(Candidate(end(beats), beats.count, Area(), 0.0))
+    return sorted(found, key=lambda candidate: candidate.interval)
 
 
 def candidates(

@@ -49,7 +49,7 @@ def choose(
     limit: int,
 ) -> list[Candidate] | None:
     """The cheapest engines that all take at most ``limit`` cycles a frame and together fit into
-    ``room``; None if there are none. An op without options is the input: it comes as one of its
+    ``room``; None if there are none. An op without options is an input: it comes as one of its
     readers takes it."""
     fast = [_shortlist([c for c in some if c.interval <= limit]) for some in options]
     for number, some in enumerate(options):
@@ -135,7 +135,7 @@ def _shortlist(some: Sequence[Candidate]) -> list[Candidate]:
     keep(some, lambda c: (c.area.bram, c.cost), MOST // 4)
     orders: dict[tuple[int, int], list[Candidate]] = {}
     for candidate in some:
-        ends = candidate.spec.inputs[0], candidate.spec.outputs[0]
+        ends = *candidate.spec.inputs[:1], *candidate.spec.outputs[:1]
         order = tuple(beats.pixels if beats.folds > 1 else 1 for beats in ends)
         orders.setdefault(order, []).append(candidate)  # type: ignore[arg-type]
     for group in orders.values():

@@ -7,17 +7,20 @@ from hwgen.beats import Beats
 from hwgen.cost import Area
 from hwgen.game import Link, Played, play
 from hwgen.manifest import identifier
-from hwgen.network import Input, Network
+from hwgen.network import Input, Network, Node
 from hwgen.rtl_templates import ConvertSpec, FifoSpec, ForkSpec, Spec
 
 __all__ = [
     "WORLD",
+    "Source",
     "Stage",
     "assemble",
     "input_ports",
     "links",
     "needed_depths",
     "output_ports",
+    "outputs_of",
+    "outside",
     "play_stages",
     "solo",
     "steady",
@@ -28,7 +31,7 @@ __all__ = [
 #: A stage's output: the stage's name and the port's.
 Source = tuple[str, str]
 
-#: The source of the accelerator's own input.
+#: The source of the accelerator's own input; of one of several: ``("", its name)``.
 WORLD: Source = ("", "")
 
 #: A FIFO that can hold a frame is taken to be as good as an endless one, up to so many beats.
@@ -72,14 +75,30 @@ def output_ports(spec: Spec) -> list[str]:
     return ["o"] if count == 1 else [f"o{n}" for n in range(count)]
 
 
+def outside(network: Network, node: Node) -> Source:
+    """The source of an input node."""
+    return WORLD if len(network.inputs) == 1 else ("", node.name)
+
+
 def links(stages: Sequence[Stage]) -> list[Link]:
     """Every stream: from the world, between stages, and, where nobody reads, to the world."""
     made, unread = [], {(s.name, port): None for s in stages for port in output_ports(s.spec)}
     for stage in stages:
         for port, source in zip(input_ports(stage.spec), stage.sources, strict=True):
-            made.append(Link(None if source == WORLD else source, (stage.name, port)))
+            made.append(Link(source if source[0] else None, (stage.name, port)))
             unread.pop(source, None)
     return made + [Link(source, None) for source in unread]
+
+
+def outputs_of(network: Network, stages: Sequence[Stage]) -> tuple[tuple[str, Source], ...]:
+    """The name of each of the network's outputs, and the stream that nobody else reads."""
+    unread = [link.source for link in links(stages) if link.target is None and link.source]
+    found = []
+    for name, node in zip(network.output_names, network.outputs, strict=True):
+        source = next(source for source in unread if _tensor(stages, source) == node)
+        unread.remove(source)
+        found.append((name, source))
+    return tuple(found)
 
 
 def play_stages(stages: Sequence[Stage], frames: int, until_steady: bool = False) -> Played:
@@ -112,12 +131,16 @@ def solo(stage: Stage) -> Played:
 
 
 def assemble(
-    network: Network, engines: Mapping[str, Stage], entry: Beats | None = None
+    network: Network,
+    engines: Mapping[str, Stage],
+    entries: Mapping[str, Beats] | None = None,
+    exits: Mapping[str, Beats] | None = None,
 ) -> list[Stage]:
     """The engines (by node) in the order of the network, with forks where a tensor has several
     readers, and width converters where one puts other beats than the next takes.
 
-    The input comes as ``entry``, or else as its first reader takes it.
+    An input comes as ``entries`` says, or else as its first reader takes it; an output leaves, by
+    its name, as ``exits`` says, or else as its engine puts it.
     """
     stages: list[Stage] = []
     used = {engine.name.lower() for engine in engines.values()}
@@ -131,6 +154,19 @@ def assemble(
             stages.append(Stage(name, spec, None, tensor, f"{readers} readers", (source,)))
             ways[tensor] = [((name, port), beats) for port in output_ports(spec)]
 
+    def converted(tensor: str, wanted: Beats, name: str) -> Source:
+        """What offers ``tensor`` as ``wanted`` beats: a converter called ``name``, if need be."""
+        source, beats = ways[tensor].pop(0)
+        if (beats.lanes, beats.pixels) == (wanted.lanes, wanted.pixels):
+            return source
+        name = unique(name, used)
+        reason = (
+            f"{beats.pixels} x {beats.lanes} values a beat become {wanted.pixels} x {wanted.lanes}"
+        )
+        spec = ConvertSpec(beats, wanted)
+        stages.append(Stage(name, spec, None, tensor, reason, (source,)))
+        return name, "o"
+
     readers = {node.name: 0 for node in network}
     for node in network:
         for name in node.inputs:
@@ -140,27 +176,22 @@ def assemble(
     for node in network:
         if isinstance(node.op, Input):
             first = next(n for n in network if node.name in n.inputs)
-            beats = entry or engines[first.name].spec.inputs[first.inputs.index(node.name)]
-            offer(node.name, WORLD, beats, readers[node.name])
+            beats = engines[first.name].spec.inputs[first.inputs.index(node.name)]
+            beats = (entries or {}).get(node.name, beats)
+            offer(node.name, outside(network, node), beats, readers[node.name])
             continue
         engine = engines[node.name]
-        sources = []
-        for number, (tensor, wanted) in enumerate(
-            zip(node.inputs, engine.spec.inputs, strict=True)
-        ):
-            source, beats = ways[tensor].pop(0)
-            if (beats.lanes, beats.pixels) != (wanted.lanes, wanted.pixels):
-                name = unique(f"{engine.name}_convert{number or ''}", used)
-                reason = (
-                    f"{beats.pixels} x {beats.lanes} values a beat become "
-                    f"{wanted.pixels} x {wanted.lanes}"
-                )
-                spec = ConvertSpec(beats, wanted)
-                stages.append(Stage(name, spec, None, tensor, reason, (source,)))
-                source = (name, "o")
-            sources.append(source)
-        stages.append(replace(engine, sources=tuple(sources)))
+        sources = tuple(
+            converted(tensor, wanted, f"{engine.name}_convert{number or ''}")
+            for number, (tensor, wanted) in enumerate(
+                zip(node.inputs, engine.spec.inputs, strict=True)
+            )
+        )
+        stages.append(replace(engine, sources=sources))
         offer(node.name, (engine.name, "o"), engine.spec.outputs[0], readers[node.name])
+    for name, tensor in zip(network.output_names, network.outputs, strict=True):
+        if exits and name in exits:
+            converted(tensor, exits[name], f"{tensor}_leaving")
     return stages
 
 
@@ -224,7 +255,7 @@ def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
         (stage.name, number): min(ROOMY, 4 * stage.spec.inputs[number].count + 512)
         for stage in stages
         for number, source in enumerate(stage.sources)
-        if source != WORLD
+        if source[0]
     }
     filled = with_fifos(stages, roomy)
     played = steady(filled)

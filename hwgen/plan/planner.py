@@ -1,18 +1,26 @@
 """Network and board to plan: the cheapest engines that reach a target, or the fastest that fit."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from hwgen.board import Board, board_names, load_board
 from hwgen.cost import Area, area, total
 from hwgen.errors import Problem, UserError, refuse
-from hwgen.network import Input, Network, Node
-from hwgen.plan.candidates import Candidate, Entry, candidates
+from hwgen.network import Input, Network, Node, TensorType
+from hwgen.plan.candidates import Candidate, Entry, Exit, candidates, ports
 from hwgen.plan.choose import RESOURCES, Edge, choose
 from hwgen.plan.engines import Engines, allowed, differences, reason_for
 from hwgen.plan.engines import check as check_engines
-from hwgen.plan.pipeline import Stage, assemble, needed_depths, steady, unique, with_fifos
+from hwgen.plan.pipeline import (
+    Stage,
+    assemble,
+    needed_depths,
+    outputs_of,
+    steady,
+    unique,
+    with_fifos,
+)
 from hwgen.plan.value import Plan
 
 __all__ = ["plan"]
@@ -21,30 +29,54 @@ __all__ = ["plan"]
 USABLE_LUTS = 0.85
 
 
+@dataclass(frozen=True)
+class Leaving:
+    """An output of the network: a reader of ``inputs`` that is no node."""
+
+    name: str
+    inputs: tuple[str]
+    type: TensorType
+
+
 def plan(
     network: Network,
     board: Board,
     fps: float | None = None,
     progress: Callable[[str], None] = lambda what: None,
     engines: Engines = "auto",
+    max_port_width: int | None = None,
 ) -> Plan:
     """The plan for ``network`` on ``board``.
 
     ``engines`` asks for an engine of each layer (``engines.NAMES``), by name or for all of them.
     With ``fps``, the cheapest that makes so many frames a second at the board's clock; without, the
-    fastest that fits, and of those the cheapest. UserError when nothing fits, with what is lacking,
-    or when ``fps`` is out of reach, with the best that is in reach.
+    fastest that fits, and of those the cheapest. ``tdata`` of a port at the edge has at most
+    ``max_port_width`` bits, or else as many as the engine there likes best. UserError when nothing
+    fits, with what is lacking, or when ``fps`` is out of reach, with the best that is in reach.
     """
-    _check(network)
+    refuse(_problems(network, max_port_width))
     check_engines(engines, network)
     readers = [name for node in network for name in node.inputs]
-    nodes = [n for n in network if not isinstance(n.op, Input) or readers.count(n.name) > 1]
+    nodes: list[Node | Leaving] = [
+        node
+        for node in network
+        if max_port_width or not isinstance(node.op, Input) or readers.count(node.name) > 1
+    ]
+    if max_port_width:
+        for name, source in zip(network.output_names, network.outputs, strict=True):
+            # A space is in no name that the user's layers have.
+            nodes.append(Leaving(f"output {name}", (source,), network[source].op.output))
     edges = _edges(nodes)
     options: list[list[Candidate]] = []
     for node in nodes:
         progress(f"engines for {node.name}")
-        wanted = partial(allowed, engines, node.name, node.op)
-        options.append([] if isinstance(node.op, Input) else candidates(node.op, board, wanted))
+        if isinstance(node, Leaving):
+            options.append(ports(Exit, node.type, max_port_width or 0))
+        elif isinstance(node.op, Input):
+            options.append(ports(Entry, node.op.type, max_port_width) if max_port_width else [])
+        else:
+            wanted = partial(allowed, engines, node.name, node.op)
+            options.append(candidates(node.op, board, wanted))
     refuse(
         Problem(
             node.name,
@@ -53,7 +85,7 @@ def plan(
             "a board whose memories can be initialised",
         )
         for node, some in zip(nodes, options, strict=True)
-        if not some and not isinstance(node.op, Input)
+        if not some and isinstance(node, Node) and not isinstance(node.op, Input)
     )
     room = Area(*(getattr(_usable(board), name) for name in RESOURCES))
     asked = int(board.clock_mhz * 1e6 / fps) if fps is not None else None
@@ -63,6 +95,7 @@ def plan(
         chosen, reached = _choose(options, edges, board, room, limit, fps, nodes)
         progress("sizing FIFOs")
         made = _assemble(network, board, nodes, options, chosen, reached, fps, engines)
+        made = replace(made, max_port_width=max_port_width)
         excess = made.area.excess(_usable(board))
         if excess:
             # Plumbing that the solver did not see: leave it room and choose again.
@@ -74,23 +107,30 @@ def plan(
             return made
 
 
-def _check(network: Network) -> None:
-    """UserError unless there is one input, one output, and something in between that all serves."""
-    problems = []
-    entries = sum(isinstance(node.op, Input) for node in network)
-    for count, what in ((entries, "inputs"), (len(network.outputs), "outputs")):
-        if count != 1:
-            problems.append(Problem(None, f"the network has {count} {what}", "give one with one"))
+def _problems(network: Network, widest: int | None) -> Iterator[Problem]:
+    """What is no accelerator: nothing between input and output, or ports narrower than a value."""
     read = {name for node in network for name in node.inputs} | set(network.outputs)
     for node in network:
         if node.name not in read:
-            problems.append(Problem(node.name, "nothing reads it", "leave it out"))
-    if len(network) == entries:
-        problems.append(Problem(None, "the network has no layers", "give one with some"))
-    refuse(problems)
+            yield Problem(node.name, "nothing reads it", "leave it out")
+        if isinstance(node.op, Input) and node.name in network.outputs:
+            yield Problem(node.name, "the network returns what it is given", "leave it out")
+    if len(network) == len(network.inputs):
+        yield Problem(None, "the network has no layers", "give one with some")
+    if widest is None:
+        return
+    if widest < 8:
+        reason = f"ports of at most {widest} bits are too narrow"
+        yield Problem(None, reason, "give --max-port-width 8 or more")
+        return
+    for name in dict.fromkeys((*(node.name for node in network.inputs), *network.outputs)):
+        bits = network[name].type.bits
+        if bits > widest // 8 * 8:
+            reason = f"one value takes {bits} bits, and a port may have {widest}"
+            yield Problem(name, reason, f"give --max-port-width {-(-bits // 8) * 8} or more")
 
 
-def _edges(nodes: Sequence[Node]) -> list[Edge]:
+def _edges(nodes: Sequence[Node | Leaving]) -> list[Edge]:
     """What reads what, by number."""
     number = {node.name: n for n, node in enumerate(nodes)}
     return [
@@ -108,7 +148,7 @@ def _choose(
     room: Area,
     asked: int | None,
     fps: float | None,
-    nodes: Sequence[Node],
+    nodes: Sequence[Node | Leaving],
 ) -> tuple[list[Candidate], int]:
     """The engines, and the cycles a frame within which all of them are."""
     limits = sorted({c.interval for some in options for c in some})
@@ -180,7 +220,7 @@ def _usable(board: Board) -> Board:
 def _assemble(
     network: Network,
     board: Board,
-    nodes: Sequence[Node],
+    nodes: Sequence[Node | Leaving],
     options: Sequence[Sequence[Candidate]],
     chosen: Sequence[Candidate],
     limit: int,
@@ -189,15 +229,18 @@ def _assemble(
 ) -> Plan:
     """The plan with these engines: converters and FIFOs put in, and played."""
     used: set[str] = set()
-    engines, entry = {}, None
+    engines, entries, exits = {}, {}, {}
     for node, pick, some in zip(nodes, chosen, options, strict=True):
         if isinstance(pick.spec, Entry):
-            entry = pick.spec.beats
+            entries[node.name] = pick.spec.beats
+        elif isinstance(pick.spec, Exit):
+            exits[node.name.removeprefix("output ")] = pick.spec.beats
         else:
+            assert isinstance(node, Node), "only an output of the network is none"
             name = unique(node.name, used)
             reason = _reason(pick, some, limit) + reason_for(pick, some, limit, asked, node)
             engines[node.name] = Stage(name, pick.spec, node.name, node.name, reason)
-    bare = assemble(network, engines, entry)
+    bare = assemble(network, engines, entries, exits)
     depths = needed_depths(bare)
     played = steady(with_fifos(bare, depths))
     stages = with_fifos(bare, depths, played.interval)
@@ -208,7 +251,8 @@ def _assemble(
         stages=tuple(stages),
         latency=played.latency,
         interval=played.interval,
-        multiply_adds=sum(getattr(node.op, "macs", 0) for node in nodes),
+        multiply_adds=sum(getattr(node.op, "macs", 0) for node in network),
+        outputs=outputs_of(network, stages) if len(network.outputs) > 1 else (),
     )
 
 

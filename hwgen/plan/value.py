@@ -8,7 +8,7 @@ from hwgen.beats import Beats
 from hwgen.board import Board
 from hwgen.cost import Area, total
 from hwgen.network import Network
-from hwgen.plan.pipeline import WORLD, Stage, input_ports, links, output_ports
+from hwgen.plan.pipeline import Source, Stage, links, output_ports
 from hwgen.rtl_templates import ENGINES, ConvertSpec, FifoSpec, ForkSpec, Spec, Style
 
 __all__ = ["Plan", "PlanError", "plan_from_json"]
@@ -31,7 +31,9 @@ class Plan:
     """Engines and plumbing in the order of the stream, and what the token game says of them.
 
     ``latency`` and ``interval`` are cycles; ``fps_asked`` is None for the fastest that fits;
-    ``multiply_adds`` are the useful ones of a frame, those on padded borders included.
+    ``multiply_adds`` are the useful ones of a frame, those on padded borders included. ``outputs``
+    are the names of the outputs and what they leave by, where there are several. ``max_port_width``
+    is what was asked of the ports at the edge, in bits, if anything was.
     """
 
     board: Board
@@ -40,9 +42,12 @@ class Plan:
     latency: int
     interval: int
     multiply_adds: int
+    outputs: tuple[tuple[str, Source], ...] = ()
+    max_port_width: int | None = None
 
     def __post_init__(self):
-        offered = {WORLD}
+        worlds = [source for stage in self.stages for source in stage.sources if not source[0]]
+        offered = set(worlds)
         for stage in self.stages:
             if len(stage.sources) != len(stage.spec.inputs):
                 raise ValueError(f"{stage.name} has {len(stage.sources)} sources")
@@ -54,8 +59,11 @@ class Plan:
             if any(stage.name == other.name and stage is not other for other in self.stages):
                 raise ValueError(f"two stages are called {stage.name}")
             offered |= fresh
-        if len(offered) != 1 or WORLD in offered or self.interval < 1:
-            raise ValueError("there must be one input, one output and an interval")
+        left = {source for _, source in self.outputs} if self.outputs else offered
+        if not worlds or offered != left or self.interval < 1:
+            raise ValueError("there must be an input, the outputs that it names, and an interval")
+        if len(offered) != max(1, len(dict(self.outputs))):
+            raise ValueError(f"{len(offered)} streams leave, and each needs a name of its own")
 
     @property
     def area(self) -> Area:
@@ -84,17 +92,26 @@ class Plan:
         return asked / able if able else 0.0
 
     @property
-    def ends(self) -> tuple[Beats, Beats]:
-        """Beats of the accelerator's own input and output."""
+    def entries(self) -> dict[str, Beats]:
+        """Beats of each of the accelerator's inputs; the name of an only one is empty."""
+        return {
+            source[1]: beats
+            for stage in self.stages
+            for source, beats in zip(stage.sources, stage.spec.inputs, strict=True)
+            if not source[0]
+        }
+
+    @property
+    def exits(self) -> dict[str, tuple[Source, Beats]]:
+        """What each output leaves by, and its beats; the name of an only one is empty."""
         specs = {stage.name: stage.spec for stage in self.stages}
-        streams = links(self.stages)
-        (entry,) = (link.target for link in streams if link.source is None and link.target)
-        (leaving,) = (link.source for link in streams if link.target is None and link.source)
-        source, target = specs[entry[0]], specs[leaving[0]]
-        return (
-            source.inputs[input_ports(source).index(entry[1])],
-            target.outputs[output_ports(target).index(leaving[1])],
-        )
+        (last, *_) = (link.source for link in links(self.stages) if link.target is None)
+        assert last is not None, "a stream that leaves comes from a stage"
+        found = {}
+        for name, source in self.outputs or (("", last),):
+            spec = specs[source[0]]
+            found[name] = source, spec.outputs[output_ports(spec).index(source[1])]
+        return found
 
     @property
     def fifos(self) -> dict[str, int]:
@@ -115,6 +132,10 @@ class Plan:
             "multipliers": {role: self.multipliers(role) for role in ("mac", "requantise")},
             "area": asdict(self.area),
         }
+        if self.outputs:
+            tree["outputs"] = self.outputs
+        if self.max_port_width is not None:
+            tree["max_port_width"] = self.max_port_width
         return json.dumps(tree, indent=1) + "\n"
 
 
@@ -219,6 +240,8 @@ def plan_from_json(text: str, network: Network) -> Plan:
             tree["latency"],
             tree["interval"],
             tree["multiply_adds"],
+            tuple((name, (stage, port)) for name, (stage, port) in tree.get("outputs", ())),
+            tree.get("max_port_width"),
         )
     except PlanError:
         raise

@@ -64,16 +64,16 @@ def _render(network: Network, plan: Plan, report: Mapping) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: f"{value:,}"
-    first, last = plan.stages[0].spec.inputs[0], plan.stages[-1].spec.outputs[0]
+    entering, last = _ends(plan)
     return environment.get_template("page.html.jinja").render(
         design=report["design"],
         board=plan.board,
         facts=_facts(network, plan),
         verdicts=_verdicts(plan, report),
-        network_input=_map(first),
-        network_output=_map(last),
+        network_input=" + ".join(map(_map, entering.values())),
+        network_output=" + ".join(map(_map, last.values())),
         boxes=_boxes(plan),
-        last=_wire(last),
+        last=_wire(plan.stages[-1].spec.outputs[0]),
         rows=_rows(plan),
         resources=RESOURCES.values(),
         built=sum(plan.multipliers(role) for role in ("mac", "requantise")),
@@ -89,17 +89,21 @@ def _render(network: Network, plan: Plan, report: Mapping) -> str:
 def _facts(network: Network, plan: Plan) -> list[tuple[str, str]]:
     """What the design is."""
     weights = [node.op.weights for node in network if hasattr(node.op, "weights")]
-    first, last = plan.stages[0].spec.inputs[0], plan.stages[-1].spec.outputs[0]
+    ends = zip(("Input", "Output"), _ends(plan), strict=True)
     asked = f"{plan.fps_asked:,g} frames/s" if plan.fps_asked else "the fastest plan that fits"
     return [
         ("Layers", f"{sum(stage.node is not None for stage in plan.stages)} in hardware"),
         ("Weights", f"{sum(w.size for w in weights):,}"),
         ("Work", f"{plan.multiply_adds:,} multiply-adds a frame"),
-        ("Input", _values(first)),
-        ("Output", _values(last)),
+        *((f"{what} {name}".rstrip(), _values(b)) for what, end in ends for name, b in end.items()),
         ("Asked for", asked),
         ("Device", plan.board.device),
     ]
+
+
+def _ends(plan: Plan) -> tuple[dict[str, Beats], dict[str, Beats]]:
+    """What enters and leaves, by name."""
+    return plan.entries, {name: beats for name, (_, beats) in plan.exits.items()}
 
 
 def _values(beats: Beats) -> str:

@@ -16,7 +16,7 @@ def load_test_set(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
 
     Nothing is unpickled. Raises UserError.
     """
-    images = frames_of(load_calibration(path)).numpy()
+    images = frames_of(["images"], load_calibration(path))["images"].numpy()
     labels = load_labels(path, len(images))
     if labels is None:
         remedy = "save it with numpy.savez(images=..., labels=...)"

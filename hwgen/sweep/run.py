@@ -15,6 +15,7 @@ from hwgen.frontend.check import problems
 from hwgen.frontend.decomposed import is_quantised
 from hwgen.frontend.images import check_frames, frames_of
 from hwgen.frontend.load import load
+from hwgen.frontend.program import entries, leaving
 from hwgen.model import Data, Model, ModelLike, find
 from hwgen.sweep import measured
 from hwgen.sweep.job import Job, Progress
@@ -77,6 +78,9 @@ def sweep(
     together(*(lambda name=name: check_target(folder / name, True) for name in builds))
     with _one_torch_thread():
         program = _program(found)
+        assert found.calibration is not None, "which has been seen to"
+        (images,) = frames_of(list(entries(program)), found.calibration).values()
+        found = replace(found, calibration=images.numpy())
         folder.mkdir(parents=True, exist_ok=True)
         with Store(folder / STORE) as store:
             job = Job(found, program, points, targets, fps, calibration, store, progress)
@@ -114,12 +118,20 @@ def _check_folder(folder: Path) -> None:
 
 def _program(model: Model) -> fx.GraphModule:
     """The float network, exported once; UserError with everything that is wrong with it."""
-    frames = None if model.calibration is None else frames_of(model.calibration)
-    program = load(model.source, frames)
-    if is_quantised(program.graph) or frames is None:
+    program = load(model.source, model.calibration)
+    if is_quantised(program.graph) or model.calibration is None:
         reason = f"{model.name} is already quantised, so there are no bits to choose"
         raise UserError(Problem(None, reason, "build it as it is, or give the float network"))
-    given = [frames] if model.test is None else [frames, frames_of(model.test[0])]
+    edges = (list(entries(program)), "inputs"), (list(map(str, leaving(program))), "outputs")
+    refuse(
+        Problem(
+            None, f"the network has {len(names)} {what} ({', '.join(names)})", "sweep one with one"
+        )
+        for names, what in edges
+        if len(names) > 1
+    )
+    images = [model.calibration, *([] if model.test is None else [model.test[0]])]
+    given = [frames_of(list(entries(program)), some) for some in images]
     found = [problem for some in given for problem in check_frames(program, some)]
     refuse([*found, *problems(program)])
     return program

@@ -99,8 +99,8 @@ SIM = {
     ".": ". is no build directory; give a folder that hwgen build wrote",
     "built --images gone.npz": "gone.npz cannot be read: No such file or directory; check the path",
     "built --images bytes.npz": f"the inputs are uint8 of shape (8, 8, 8, 1); {WANTED}",
-    "built --images three.npz": "the network takes (N, 8, 8, 1) after the channels are moved "
-    "last, and was given (8, 8, 8, 3); give inputs as the network takes them",
+    "built --images three.npz": "input: takes (N, 8, 8, 1) after the channels are moved last, "
+    "and was given (8, 8, 8, 3); give inputs as the network takes them",
 }
 
 #: Mistakes that click itself finds: command and its last line.

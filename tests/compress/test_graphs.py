@@ -204,7 +204,7 @@ def test_bias_correction_restores_the_means_of_every_layer(name):
     for rewrite in PASSES:
         rewrite(program)
     layers = [node for node in calls(program) if op_of(node) in WEIGHTED]
-    frames = torch.from_numpy(IMAGES)
+    frames = {"input": torch.from_numpy(IMAGES)}
     wanted = channel_means(program, frames, layers)
     torch.manual_seed(0)
     for layer in layers:

@@ -11,6 +11,7 @@ from torch import nn
 from hwgen.compress import Settings, compare, quantize
 from hwgen.errors import UserError
 from hwgen.frontend import load_calibration, read
+from hwgen.frontend.images import frames_of
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((4, 2, 8, 8), dtype=np.float32)
@@ -126,8 +127,8 @@ NETWORKS = {
         lambda: Net(lambda s, x: s.input(x), input=conv()),
     "default: this name stands for the bits of every other layer; rename the layer":
         lambda: Net(lambda s, x: s.default(s.conv(x)), conv=conv(), default=nn.AvgPool2d(2)),
-    "the network has 2 outputs (a, b); it must return one tensor":
-        lambda: Net(lambda s, x: ((y := s.a(x)), s.b(y)), a=conv(), b=nn.Conv2d(4, 4, 1)),
+    "the network returns None; it must return tensors":
+        lambda: Net(lambda s, x: (s.a(x), None), a=conv()),
     "the network returns what it is given; it must hold layers": nn.Identity,
     "add: multiplies by alpha=2; put the factor into a layer's weights":
         lambda: Net(lambda s, x: torch.add(y := s.a(x), y, alpha=2), a=conv()),
@@ -310,7 +311,7 @@ def test_compiled_modules_and_weights_that_belong_to_no_layer():
     assert [node.name for node in read(quantize(model, IMAGES))] == ["input", "w", "w.requantise"]
 
 
-def test_several_inputs_are_refused():
+def test_inputs_that_nothing_reads_are_refused():
     class Two(nn.Module):
         def __init__(self):
             super().__init__()
@@ -319,9 +320,11 @@ def test_several_inputs_are_refused():
         def forward(self, x, y):
             return self.conv(x)
 
-    frames = torch.zeros(2, 2, 8, 8)
-    exported = torch.export.export(Two().eval(), (frames, frames))
-    assert refusal(exported) == "the network has 2 inputs (x, y); it must take one tensor"
+    frames = torch.zeros(2, 2, 8, 8), torch.ones(2, 2, 8, 8)
+    exported = torch.export.export(Two().eval(), frames)
+    with pytest.raises(UserError) as error:
+        quantize(exported, {"x": IMAGES, "y": IMAGES})
+    assert str(error.value) == "y: nothing reads it; leave it out"
 
 
 def test_sizes_other_than_the_batch_must_be_fixed():
@@ -438,17 +441,40 @@ def test_calibration_files(tmp_path):
     for arrays in ({"images": IMAGES, "labels": np.arange(4)}, {"x": IMAGES, "y": np.arange(4)},
                    {"whatever": IMAGES}):  # fmt: skip
         np.savez(path, **arrays)
-        np.testing.assert_array_equal(load_calibration(path), IMAGES)
+        (found,) = frames_of(["input"], load_calibration(path)).values()
+        np.testing.assert_array_equal(found, IMAGES)
     np.save(tmp_path / "a.npy", IMAGES)
     np.testing.assert_array_equal(load_calibration(tmp_path / "a.npy"), IMAGES)
 
-    def text(file) -> str:
+    def text(file, names=("input",)) -> str:
         with pytest.raises(UserError) as error:
-            load_calibration(file)
+            frames_of(names, load_calibration(file))
         return str(error.value)
 
     np.savez(path, a=IMAGES, b=IMAGES)
-    assert text(path) == f"{path} holds a, b; call the array of inputs 'images'"
+    assert text(path) == (
+        "of the arrays a, b none is known to be the input; call the array of inputs 'images'"
+    )
+    assert text(path, ["a", "left", "right"]) == (
+        "left: there is no array of this name among a, b; "
+        "save them with numpy.savez(a=..., left=..., right=...)\n"
+        "right: there is no array of this name among a, b; "
+        "save them with numpy.savez(a=..., left=..., right=...)"
+    )
+    np.savez(path, a=IMAGES, b=IMAGES[:-1], labels=np.arange(4))
+    count = len(IMAGES)
+    assert (
+        text(path, ["a", "b"]) == f"there are {count} of a, {count - 1} of b; give as many of each"
+    )
+    np.savez(path, a=IMAGES, b=IMAGES.astype(int), c=IMAGES)
+    assert text(path, ["a", "b", "c"]).startswith("b: the inputs are int64 of shape (")
+    assert text(path, ["a", "b"]) == (
+        "the network takes a, b, but the data also holds c; leave out what is no input"
+    )
+    np.savez(path, images=IMAGES)
+    assert text(path, ["a", "b"]) == (
+        "the network takes a, b, and was given one array; save them with numpy.savez(a=..., b=...)"
+    )
     pickled = f"{path} is no array file, or holds pickled objects; "
     pickled += "save it with numpy.savez(images=...)"
     np.savez(path, images=np.array([object()], dtype=object))

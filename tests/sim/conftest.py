@@ -74,8 +74,8 @@ def small(tmp_path) -> Small:
     }
     manifest = Manifest(
         design="small",
-        input=Port("s_axis", beats["x"]),
-        output=Port("m_axis", beats["head"]),
+        inputs=(Port("s_axis", "x", beats["x"]),),
+        outputs=(Port("m_axis", "output", beats["head"]),),
         probes=tuple(Probe(name, name.replace(".", "_"), beats[name]) for name in beats),
         sources=("accelerator.v",),
     )

@@ -98,15 +98,17 @@ def test_packing_agrees_with_beats(small):
     exec(text, packing)
     frames = small.frames(3)
     for port, tensor, data in (
-        ("INPUT", frames, small.manifest.input),
-        ("OUTPUT", small.network.compute(frames), small.manifest.output),
+        ("INPUTS", frames, small.manifest.inputs[0]),
+        ("OUTPUTS", small.network.compute(frames), small.manifest.outputs[0]),
     ):
-        beats = packing[port].pack(tensor)
+        form = packing[port][data.name]
+        beats = form.pack(tensor)
         values = data.beats.pack(tensor)
         mask = (1 << data.beats.type.bits) - 1
         assert beats[7] == sum(
             (int(value) & mask) << data.beats.type.bits * place
             for place, value in enumerate(values[7])
         )
-        assert len(beats) == 3 * packing[port].beats == 3 * data.beats.count
-        assert np.array_equal(packing[port].unpack(beats), tensor)
+        assert len(beats) == 3 * form.beats == 3 * data.beats.count
+        assert form.width == 8 * data.bytes
+        assert np.array_equal(form.unpack(beats), tensor)

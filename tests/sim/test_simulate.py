@@ -16,7 +16,7 @@ def test_sound_design_is_bit_exact(small, stall):
     result = simulate(small.folder, frames, stall=stall)
     assert result.bit_exact, result
     assert result.frames == 40 and result.culprit is None and result.trace is None
-    assert np.array_equal(result.outputs, small.network.compute(frames))
+    assert np.array_equal(result.outputs["output"], small.network.compute(frames))
 
 
 def test_cycles_without_stalls(small):
@@ -89,7 +89,7 @@ def test_one_wrong_value_deep_inside(small, stall):
     # what follows from it is named after it, once, although the edge shows it again
     assert second == Mismatch("head", 5, 1, 1, 2, value + 20, wrong + 20, second.cycle)
     assert second.cycle > first.cycle
-    assert result.frames == 10 and result.outputs[5, 1, 1, 2] == wrong + 20
+    assert result.frames == 10 and result.outputs["output"][5, 1, 1, 2] == wrong + 20
 
 
 def test_dropped_beat(small):
