@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hwgen.beats import Beats
 from hwgen.network.types import TensorType
+from hwgen.registers import REGISTERS
 
 __all__ = ["Manifest", "Port", "Probe", "identifier", "read_manifest"]
 
@@ -50,7 +51,8 @@ class Manifest:
     """Contents of ``manifest.json``.
 
     ``sources`` are the Verilog files in ``rtl/``; ``hashes`` maps every file that hwgen wrote,
-    by its path in the build directory, to its SHA-256.
+    by its path in the build directory, to its SHA-256. ``identity`` is the network's hash, 16 hex
+    digits, that the register file tells; ``registers`` in the JSON is the map of that.
     """
 
     design: str
@@ -60,6 +62,7 @@ class Manifest:
     sources: tuple[str, ...]
     hashes: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    identity: str = ""
     top: str = "accelerator"
     clock: str = "aclk"
     reset: str = "aresetn"
@@ -71,7 +74,8 @@ class Manifest:
 
     def to_json(self) -> str:
         """Text of ``manifest.json``."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, sort_keys=True) + "\n"
+        tree = {"format": FORMAT, "registers": [asdict(at) for at in REGISTERS], **asdict(self)}
+        return json.dumps(tree, indent=1, sort_keys=True) + "\n"
 
     def changed(self, folder: Path) -> list[str]:
         """Files of the build directory that are missing or no longer what hwgen wrote."""
@@ -100,6 +104,7 @@ def read_manifest(folder: Path) -> Manifest:
         tree = json.loads((folder / "manifest.json").read_bytes())
         if tree.pop("format") != FORMAT:
             raise ValueError("another format")
+        del tree["registers"]
         for side in ("inputs", "outputs"):
             tree[side] = tuple(map(_port, tree[side]))
             if not tree[side]:
@@ -114,7 +119,14 @@ def read_manifest(folder: Path) -> Manifest:
         raise ValueError(f"{folder} is no build directory: it has no manifest.json") from error
     except BROKEN as error:
         raise ValueError(f"{folder / 'manifest.json'} is damaged: {error}") from error
-    texts = (manifest.design, manifest.top, manifest.clock, manifest.reset, *manifest.sources)
+    texts = (
+        manifest.design,
+        manifest.identity,
+        manifest.top,
+        manifest.clock,
+        manifest.reset,
+        *manifest.sources,
+    )
     texts += tuple(text for port in manifest.ports for text in (port.name, port.carries))
     texts += tuple(manifest.hashes.values())
     texts += tuple(text for probe in manifest.probes for text in (probe.node, probe.signal))

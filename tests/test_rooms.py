@@ -18,6 +18,7 @@ FLOORS = (
         "manifest",
         "network",
         "primitives",
+        "registers",
         "schedule",
     },
     {"cost", "nn", "rtl_templates"},

