@@ -20,6 +20,7 @@ from hwgen.network import (
     SpikingLinear,
     SumPool2d,
     Upsample2d,
+    WinogradConv2d,
 )
 from hwgen.primitives import Part
 from hwgen.rtl_templates.channelwise import ChannelwiseSpec
@@ -80,6 +81,7 @@ class Spec(Protocol):
 #: The engines that can do each op.
 ENGINES: dict[type[Op], tuple[type, ...]] = {
     Conv2d: (ConvSpec, ChannelwiseSpec, WinogradSpec),
+    WinogradConv2d: (WinogradSpec,),
     Linear: (ConvSpec,),
     MaxPool2d: (ChannelwiseSpec,),
     SumPool2d: (ChannelwiseSpec,),

@@ -206,7 +206,9 @@ class StripReader(Elaboratable):
         half = 1 << (shift - 1) if shift else 0
         value = (raw + (half - int(domain.offsets[i, j]))) >> shift
         result = Signal(_shape(self.strips.shapes[i][j]), reset_less=True, name="rounded")
-        m.d.sync += result.eq(Mux(value > hi, hi, Mux(value < lo, lo, value)))
+        if self.strips.clips(i, j):
+            value = Mux(value > hi, hi, Mux(value < lo, lo, value))
+        m.d.sync += result.eq(value)
         return result
 
 

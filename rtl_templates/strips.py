@@ -14,7 +14,7 @@ import numpy as np
 
 from hwgen.beats import Beats
 from hwgen.network.types import bits_for
-from hwgen.network.winograd import TILES, Domain
+from hwgen.network.winograd import TILES, Domain, input_limits
 from hwgen.primitives import Adder, Compare, Memory, Mux, Part, Register
 from hwgen.rtl_templates.linear import INPUTS
 from hwgen.rtl_templates.ring import Level
@@ -157,6 +157,14 @@ class Strips:
         t = self.t
         return [[bits_for(*map(int, self.domain.limits[i, j])) for j in range(t)] for i in range(t)]
 
+    def clips(self, i: int, j: int) -> bool:
+        """Whether rounding leaves a tap wider than it may be."""
+        shift = int(self.domain.shifts[i, j])
+        half = 1 << (shift - 1) if shift else 0
+        exact = input_limits(self.domain.tile, self.domain.input)[i, j]
+        rounded = (exact - self.domain.offsets[i, j] + half) >> shift
+        return bool((rounded != self.domain.limits[i, j]).any())
+
     @cached_property
     def word(self) -> int:
         """Bits of a transformed group of tiles, one fold."""
@@ -197,7 +205,7 @@ class Strips:
                 if self.domain.shifts[i, j] or self.domain.offsets[i, j]:
                     wide, narrow = self.raw_shapes[i][j][0], self.shapes[i][j][0]
                     parts.append(Adder(wide, lanes, constant=True))
-                    if self.domain.shifts[i, j]:
+                    if self.clips(i, j):
                         parts.append(Compare(wide, 2 * lanes, constant=True))
                         parts.append(Mux(narrow, 3, lanes))
         return parts

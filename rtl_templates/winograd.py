@@ -22,7 +22,7 @@ from math import gcd
 import numpy as np
 
 from hwgen.beats import Beats
-from hwgen.network import Conv2d
+from hwgen.network import Conv2d, WinogradConv2d
 from hwgen.network.winograd import TILES, Domain, lossless, obstacle, signed_bits
 from hwgen.primitives import Adder, Memory, Mux, Part, Register
 from hwgen.rtl_templates.adders import levels, tree_parts
@@ -58,7 +58,7 @@ class WinogradSpec:
     products are made; taps whose numbers are too wide to share blocks of ``family`` take one each.
     """
 
-    ops: tuple[Conv2d, ...]
+    ops: tuple[Conv2d | WinogradConv2d, ...]
     tile: int
     in_lanes: int
     out_lanes: int
@@ -71,18 +71,22 @@ class WinogradSpec:
     def __post_init__(self):
         if self.tile not in TILES:
             raise ValueError(f"tile must be one of {list(TILES)}, not {self.tile}")
+        if isinstance(self.op, WinogradConv2d) and self.op.tile != self.tile:
+            raise ValueError(f"tile must be {self.op.tile}, that of the weights, not {self.tile}")
         if self.group_pixels % self.target_pixels:
             raise ValueError(f"target_pixels must divide {self.group_pixels}")
         _ = self.strips, self.outputs  # which check the rest
 
     @property
-    def op(self) -> Conv2d:
+    def op(self) -> Conv2d | WinogradConv2d:
         """The layer."""
         return self.ops[0]
 
     @cached_property
     def domain(self) -> Domain:
         """The layer's arithmetic."""
+        if isinstance(self.op, WinogradConv2d):
+            return self.op.domain
         return lossless(self.op, self.tile)
 
     @cached_property
@@ -117,7 +121,7 @@ class WinogradSpec:
     def multiplications(self) -> int:
         """Products a frame; edge tiles count whole."""
         down, across = self.domain.counts
-        return self.taps * down * across * len(self.op.weights) * self.op.input.channels
+        return self.taps * down * across * self.op.output.channels * self.op.input.channels
 
     @property
     def in_folds(self) -> int:
@@ -338,17 +342,17 @@ class WinogradSpec:
         return Winograd(self, name)
 
     @staticmethod
-    def foldings(op: Conv2d, family: str) -> Iterator["WinogradSpec"]:
+    def foldings(op: Conv2d | WinogradConv2d, family: str) -> Iterator["WinogradSpec"]:
         """Foldings of both tiles that no other of the same tile beats in steps and multipliers,
         and that filling, transforming and draining do not slow down if that can be helped."""
-        if obstacle(op):
+        if isinstance(op, Conv2d) and obstacle(op):
             return
-        for tile in TILES:
+        for tile in (op.tile,) if isinstance(op, WinogradConv2d) else TILES:
             yield from _foldings(op, tile, family)
 
 
-def _foldings(op: Conv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
-    channels, outputs = op.input.channels, len(op.weights)
+def _foldings(op: Conv2d | WinogradConv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
+    channels, outputs = op.input.channels, op.output.channels
     down, across = (-(-size // tile) for size in op.output_size)
     found = []
     for tiles in (n for n in range(1, MOST_TILES + 1) if across % n == 0):
@@ -379,14 +383,14 @@ def _foldings(op: Conv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
         yield from _starved(op, tile, family)
 
 
-def _starved(op: Conv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
+def _starved(op: Conv2d | WinogradConv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
     """Foldings for layers of so few channels that none keeps the array busy: small ones, with the
     widest streams, those that no other beats in cycles and multipliers."""
     wide = gcd(tile, op.input.map_shape[1]), gcd(tile, op.output_size[1])
     specs = [
         WinogradSpec((op,), tile, ins, outs, 1, *wide)
         for ins in _lanes(op.input.channels)
-        for outs in _lanes(len(op.weights))
+        for outs in _lanes(op.output.channels)
     ]
     least = float("inf")
     for spec in sorted(specs, key=lambda spec: (spec.schedule().steps, spec.multipliers)):

@@ -10,6 +10,7 @@ from hwgen.network.spiking import Leaky, SpikingLinear, spike_train
 from hwgen.network.store import StoreError, load_network, save_network
 from hwgen.network.table import OPS
 from hwgen.network.types import TensorType, bits_for, range_of
+from hwgen.network.winograd_conv import WinogradConv2d
 
 __all__ = [
     "OPS",
@@ -35,6 +36,7 @@ __all__ = [
     "SumPool2d",
     "TensorType",
     "Upsample2d",
+    "WinogradConv2d",
     "bits_for",
     "load_network",
     "range_of",

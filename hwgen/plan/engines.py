@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from hwgen.cost import Area
 from hwgen.errors import Problem, refuse
-from hwgen.network import Conv2d, Input, Network, Node, Op
+from hwgen.network import Conv2d, Input, Network, Node, Op, WinogradConv2d
 from hwgen.network.winograd import TILES, obstacle
 from hwgen.rtl_templates import ConvSpec, WinogradSpec
 
@@ -42,6 +42,9 @@ def allowed(engines: Engines, layer: str, op: Op, spec) -> bool:
 
 def why_not(op: Op, wanted: str) -> str | None:
     """Why ``op`` cannot have the engine ``wanted``; None if it can."""
+    if isinstance(op, WinogradConv2d):
+        mine = f"{WINOGRAD}-f{op.tile}"
+        return None if wanted in ("auto", WINOGRAD, mine) else f"its weights are for {mine}"
     if not wanted.startswith(WINOGRAD):
         return None
     return obstacle(op) if isinstance(op, Conv2d) else "it is no convolution"

@@ -23,6 +23,7 @@ from hwgen.network import (
     SumPool2d,
     TensorType,
     Upsample2d,
+    WinogradConv2d,
 )
 from hwgen.plan.pipeline import input_ports, output_ports
 from hwgen.rtl_templates import (
@@ -102,6 +103,13 @@ def cases():
     for style in (Style(pixels=2), Style(lanes=2)):
         yield WinogradSpec((wide,), 2, 2, 2, 2, 4, 2, style, "xcup")
     yield WinogradSpec((small,), 2, 2, 1, style=SOFT)
+    for m, bits, zero in ((2, 0, 3), (2, 6, 0), (4, 7, 5)):
+        t, kind = m + 2, TensorType((5, 4, 3), 4, False, zero_point=zero)
+        shifts = rng.integers(0, 4, (t, t)) if bits else np.zeros((t, t), int)
+        align = rng.integers(0, 3, (t, t))
+        weights, bias = numbers(rng, (t, t, 4, 3), -7, 7), rng.integers(-99, 99, 4)
+        op = WinogradConv2d(kind, weights, bias, 4, m, align, shifts, bits, pad)
+        yield WinogradSpec((op,), m, 2, 1)
     yield WinogradSpec((conv(rng, (3, 9, 2), 3, (3, 3), bits=(1, 1)),), 2, 1, 3, 2)
     for shape, lanes in (((12,), (4, 5)), ((3, 2, 5), (2, 1)), ((7,), (7, 10)), ((16,), (1, 1))):
         source = TensorType(shape, 6, False)
