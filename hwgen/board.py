@@ -68,6 +68,8 @@ def load_board(name: str | Path) -> Board:
             raise _error(f"{name} cannot be read: {error}", "give a board file in TOML") from None
         return _board(Path(name).stem, str(name), text)
     known = board_names()
+    if str(name).lower() in known:
+        name = str(name).lower()
     if name not in known:
         near = difflib.get_close_matches(str(name), known) or known
         raise _error(

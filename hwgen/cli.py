@@ -147,18 +147,22 @@ def main():
 @network_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; build/NAME by default.")
 @click.option("--force", is_flag=True, help="Replace an older build.")
-def build(out, force, as_json, **options):
+@click.option("--ip", is_flag=True, help="Write a Tcl script that packages it for Vivado.")
+def build(out, force, ip, as_json, **options):
     """Write the accelerator of MODEL for a board."""
     from hwgen import flow
 
     arguments = _arguments(options)
     with _status() as progress:
-        report = flow.build(out=out, force=force, progress=progress, **arguments)
+        report = flow.build(out=out, force=force, ip=ip, progress=progress, **arguments)
     folder = out or Path("build") / report["design"]
     if as_json:
         _print_json(report)
     else:
         show.built(report, folder)
+    if ip:
+        script = show.plain(str(folder / "ip" / "package.tcl"))
+        notes.print(f"{script} was written, not run: vivado -mode batch -source package.tcl")
 
 
 @main.command()

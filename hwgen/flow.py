@@ -13,7 +13,7 @@ from torch import fx
 
 from hwgen.board import load_board
 from hwgen.compress import Decisions, Settings, compare, decisions, quantize
-from hwgen.emit import check_target, write_build
+from hwgen.emit import check_target, write_build, write_ip
 from hwgen.errors import Problem, UserError, together
 from hwgen.frontend import (
     Images,
@@ -138,13 +138,15 @@ def build(
     fps: float | None = None,
     engine: Engines = "auto",
     max_port_width: int | None = None,
+    ip: bool = False,
     force: bool = False,
     progress: Progress = silent,
 ) -> dict:
     """Network to build directory ``out`` (``build/NAME`` by default); returns its report.
 
     ``engine`` asks for one of ``plan.NAMES`` for all layers that can have it, or by layer name.
-    ``max_port_width`` limits ``tdata`` of every AXI4-Stream port, in bits.
+    ``max_port_width`` limits ``tdata`` of every AXI4-Stream port, in bits. ``ip`` adds a Tcl script
+    that packages the accelerator for Vivado, which is not run.
 
     Raises UserError, before anything is written.
     """
@@ -161,7 +163,11 @@ def build(
     planned = plan(made.network, target, fps, progress, engine, max_port_width)
     frames = _frames(found, made.network)
     report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
-    write_build(folder, found.name, made.network, planned, frames, report, force, progress)
+    manifest = write_build(
+        folder, found.name, made.network, planned, frames, report, force, progress
+    )
+    if ip:
+        write_ip(folder, manifest)
     write_page(folder)
     return report
 
