@@ -8,6 +8,7 @@ from hwgen.cost import Area, area
 from hwgen.errors import UserError
 from hwgen.primitives import Memory, Multiplier
 from hwgen.synth import ToolError, cells, route, synthesise, tools
+from hwgen.synth.route import few_pins
 
 MULTIPLIERS = [(8, 1), (2, 2), (4, 4), (5, 4), (19, 18), (20, 18), (28, 18), (34, 34), (40, 10)]
 MEMORIES = [
@@ -115,6 +116,31 @@ def test_route(tmp_path):
     assert routed.pins and routed.used["MULT18X18D"] == 1
     assert 20 < routed.clock_mhz < 500
     assert routed == route(tmp_path, "top")
+
+
+@pytest.mark.parametrize(
+    "family, device, area, pins",
+    [
+        # A multiplier of an iCE40 has an accumulator, which takes all of the counter.
+        ("ice40", "iCE40UP5K-SG48I", Area(0, 0, 1, 0), True),
+        ("gowin", "GW1NR-LV9QN88PC6/I5", Area(24, 24, 1, 0), False),
+    ],
+)
+def test_route_other_families(tmp_path, family, device, area, pins):
+    (tmp_path / "top.v").write_text(COUNTER)
+    routed = route(tmp_path, "top", family, device, target_mhz=24)
+    assert (routed.area, routed.pins) == (area, pins)
+    assert 20 < routed.clock_mhz < 500
+
+
+def test_a_chain_of_flip_flops_stands_for_missing_pins():
+    ports = {
+        "clk": {"direction": "input", "bits": [1]},
+        "a": {"direction": "input", "bits": [2, 3]},
+        "b": {"direction": "output", "bits": [4]},
+    }
+    text = few_pins("top", ports)
+    assert "top dut(.clk(clk), .a(i[1:0]), .b(o[0:0]));" in text
 
 
 def test_route_with_too_many_ports_for_the_package(tmp_path):
