@@ -94,3 +94,7 @@ def test_unreadable_files(tmp_path):
     (tmp_path / "text.toml").write_text("no toml = at all")
     with pytest.raises(UserError, match="is not TOML"):
         load_board(tmp_path / "text.toml")
+
+
+def test_case_does_not_matter():
+    assert load_board("ULX3S") == load_board("ulx3s")
