@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench bench-vgg16 fuzz lint clean
+.PHONY: demo test bench bench-vgg16 bench-nngen fuzz lint clean
 
 demo: .venv/ready
 	$(BIN)/hwgen build fashion_cnn --board ulx3s --out build/demo --force
@@ -22,6 +22,9 @@ bench: .venv/ready
 
 bench-vgg16: .venv/ready
 	$(BIN)/python -m benchmarks.vgg16
+
+bench-nngen: .venv/ready
+	$(BIN)/python -m benchmarks.nngen
 
 # Random networks through the whole way: make fuzz N=200
 fuzz: .venv/ready

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import machine, versions
+from benchmarks.networks import plain
 from hwgen.board import load_board
 from hwgen.emit import write_build
-from hwgen.network import Conv2d, Input, Linear, MaxPool2d, Network, Node, Requantise, TensorType
+from hwgen.network import Network
 from hwgen.plan import plan
 from hwgen.report import record
 
@@ -26,30 +27,7 @@ RESULT = Path(__file__).parent.parent / "docs" / "benchmarks" / "vgg16.json"
 
 def vgg16(size: int = 32) -> Network:
     """VGG16 with one dense layer, as it is used on CIFAR-10; weights are random."""
-    rng = np.random.default_rng(0)
-    kind = TensorType((size, size, 3), 8, False)
-    nodes = [Node("input", Input(kind), (), kind)]
-
-    def add(name: str, op) -> TensorType:
-        nodes.append(Node(name, op, (nodes[-1].name,), op.output))
-        return op.output
-
-    def requantised(name: str, op, shift: int) -> TensorType:
-        sums = add(name, op)
-        scales = rng.integers(30000, 60000, sums.channels)
-        return add(f"{name}.requantise", Requantise(sums, scales, shift, 8, False, 0, 0, 255))
-
-    for number, channels in enumerate(LAYERS, 1):
-        if channels is None:
-            kind = add(f"pool{number}", MaxPool2d(kind, (2, 2), (2, 2)))
-            continue
-        weights = rng.integers(-127, 128, (channels, 3, 3, kind.channels)).astype(np.int8)
-        bias = rng.integers(-9999, 9999, channels)
-        op = Conv2d(kind, weights, bias, 8, padding=(1, 1, 1, 1))
-        kind = requantised(f"conv{number}", op, 26)
-    weights = rng.integers(-127, 128, (10, *kind.shape)).astype(np.int8)
-    requantised("fc", Linear(kind, weights, rng.integers(-99, 99, 10), 8), 24)
-    return Network(tuple(nodes), (nodes[-1].name,))
+    return plain((size, size, 3), LAYERS)
 
 
 def main() -> None:

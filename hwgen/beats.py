@@ -57,9 +57,10 @@ class Beats:
         return self.values * self.type.bits
 
     def pack(self, frames: np.ndarray) -> np.ndarray:
-        """Values of each beat, (N * count, pixels * lanes), for ``frames`` (N, *shape)."""
+        """Codes of each beat, (N * count, pixels * lanes), for ``frames`` (N, *shape): the values,
+        or, of bipolar ones, 0 and 1."""
         height, width, channels = self.type.map_shape
-        maps = np.asarray(frames).reshape(-1, height, width, channels)
+        maps = self.type.coded(np.asarray(frames)).reshape(-1, height, width, channels)
         spare = self.folds * self.lanes - channels
         if spare:
             maps = np.pad(maps, ((0, 0), (0, 0), (0, 0), (0, spare)))
@@ -67,13 +68,14 @@ class Beats:
         return np.ascontiguousarray(grouped.swapaxes(3, 4)).reshape(-1, self.values)
 
     def unpack(self, beats: np.ndarray) -> np.ndarray:
-        """Frames (N, *shape) from the values of their beats; the inverse of ``pack``."""
+        """Frames (N, *shape) from the codes of their beats; the inverse of ``pack``."""
         height, width, channels = self.type.map_shape
         grouped = np.asarray(beats).reshape(
             -1, height, self.groups, self.folds, self.pixels, self.lanes
         )
         maps = grouped.swapaxes(3, 4).reshape(-1, height, width, self.folds * self.lanes)
-        return np.ascontiguousarray(maps[..., :channels]).reshape(-1, *self.type.shape)
+        values = self.type.decoded(maps[..., :channels])
+        return np.ascontiguousarray(values).reshape(-1, *self.type.shape)
 
     def place(self, beat: int, value: int) -> tuple[int, int, int, int]:
         """``(frame, row, column, channel)`` of one value of one beat."""

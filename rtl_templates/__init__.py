@@ -19,6 +19,7 @@ from hwgen.network import (
     SpikeCount,
     SpikingLinear,
     SumPool2d,
+    Threshold,
     Upsample2d,
     WinogradConv2d,
 )
@@ -35,6 +36,7 @@ from hwgen.rtl_templates.multiply import Style
 from hwgen.rtl_templates.requantise import RequantiseSpec
 from hwgen.rtl_templates.spike_coding import RateSpec, ReadoutSpec
 from hwgen.rtl_templates.spiking import LeakySpec, SpikingSpec
+from hwgen.rtl_templates.threshold import ThresholdSpec
 from hwgen.rtl_templates.upsample import UpsampleSpec
 from hwgen.rtl_templates.winograd import WinogradSpec
 from hwgen.schedule import Schedule
@@ -57,6 +59,7 @@ __all__ = [
     "Spec",
     "SpikingSpec",
     "Style",
+    "ThresholdSpec",
     "UpsampleSpec",
     "VerilogTarget",
     "WinogradSpec",
@@ -91,6 +94,7 @@ ENGINES: dict[type[Op], tuple[type, ...]] = {
     Pad2d: (PadSpec,),
     Upsample2d: (UpsampleSpec,),
     Requantise: (RequantiseSpec,),
+    Threshold: (ThresholdSpec,),
     RateCode: (RateSpec,),
     Leaky: (LeakySpec,),
     SpikingLinear: (SpikingSpec,),

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from amaranth import C, Cat
 from amaranth.hdl import Value
 
-from hwgen.primitives import Adder, Part, Register
+from hwgen.primitives import Adder, Logic, Part, Register
 from hwgen.rtl_templates.pipeline import register
 
-__all__ = ["Term", "levels", "plus", "tree", "tree_parts"]
+__all__ = ["COUNTED", "Term", "counts", "counts_parts", "levels", "plus", "tree", "tree_parts"]
 
 #: A number, and a bit to add to it.
 Term = tuple[Value, Value | None]
@@ -44,6 +44,43 @@ def tree(m, terms: Sequence[Term]) -> Term:
         numbers += rest
         carries = [register(m, carry) for carry in carries]
     return numbers[0], carries[0] if carries else None
+
+
+#: Bits that are counted in one go: the inputs of a large LUT.
+COUNTED = 6
+
+
+def counts(m, bits: Sequence[Value]) -> list[Term]:
+    """How many of each few ``bits`` are set, a cycle later; their sum is that of all bits."""
+    return [
+        (register(m, _count(bits[n : n + COUNTED])), None) for n in range(0, len(bits), COUNTED)
+    ]
+
+
+def counts_parts(bits: int, count: int) -> Iterator[Part]:
+    """Parts of ``count`` times ``counts`` of so many bits that are each an XNOR."""
+    groups = -(-bits // COUNTED)
+    last = bits - (groups - 1) * COUNTED
+    yield Register((3 * (groups - 1) + last.bit_length()) * count)
+    yield Logic((2 * bits + groups) * count)
+
+
+def _count(bits: Sequence[Value]) -> Value:
+    """The number of up to six bits that are set: two full adders, and one over their results."""
+    low, high = [], []
+    for n in range(0, len(bits), 3):
+        some = [*bits[n : n + 3], C(0, 1), C(0, 1)][:3]
+        low.append(some[0] ^ some[1] ^ some[2])
+        high.append((some[0] & some[1]) | (some[2] & (some[0] ^ some[1])))
+    if len(low) == 1:
+        return Cat(low[0], high[0])[: len(bits).bit_length()]
+    both = low[0] & low[1]
+    total = Cat(
+        low[0] ^ low[1],
+        high[0] ^ high[1] ^ both,
+        (high[0] & high[1]) | (both & (high[0] ^ high[1])),
+    )
+    return total[: len(bits).bit_length()]
 
 
 def tree_parts(bits: int, terms: int, carries: int, count: int, shared: int = 1) -> Iterator[Part]:

@@ -45,6 +45,8 @@ class ChannelwiseSpec:
     def __post_init__(self):
         if isinstance(self.op, Conv2d) and not _is_depthwise(self.op):
             raise ValueError("only a depthwise convolution goes channel by channel")
+        if self.op.input.encoding == "bipolar" and self.multiplies:
+            raise ValueError("products of bipolar numbers are those of ConvSpec")
         _ = self.window, self.outputs  # which check the folding
 
     @property
@@ -62,7 +64,7 @@ class ChannelwiseSpec:
         """How the input is walked."""
         op = self.op
         beats = Beats(op.input, self.lanes, Window.source_pixels(self.pixels, op.stride))
-        fill = op.input.lo if isinstance(op, MaxPool2d) else op.input.zero_point
+        fill = op.input.coded(op.input.lo) if isinstance(op, MaxPool2d) else op.input.zero_point
         dilation = op.dilation if isinstance(op, Conv2d) else (1, 1)
         return Window(beats, op.kernel, op.stride, op.padding, fill, self.pixels, dilation)
 

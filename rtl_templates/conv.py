@@ -18,7 +18,7 @@ from hwgen.network import Conv2d, Linear
 from hwgen.network.types import bits_for
 from hwgen.primitives import Adder, Memory, Part, Register
 from hwgen.primitives import Mux as MuxPart
-from hwgen.rtl_templates.adders import levels, tree_parts
+from hwgen.rtl_templates.adders import COUNTED, counts_parts, levels, tree_parts
 from hwgen.rtl_templates.conv_array import Conv
 from hwgen.rtl_templates.multiply import (
     BLOCK,
@@ -112,7 +112,12 @@ class ConvSpec:
     def latency(self) -> int:
         """Cycles from the last step of a window until its beat is offered: memories, operands,
         products, one for each level of the adder tree, accumulators, queue."""
-        return 4 + self.products.latency + levels(self.in_lanes)
+        return 4 + self.products.latency + levels(self.terms)
+
+    @property
+    def terms(self) -> int:
+        """Numbers that an adder tree sums: products, or counts of a few."""
+        return -(-self.in_lanes // COUNTED) if self.products.counted else self.in_lanes
 
     def compute_process(self) -> Process:
         """Walks windows, groups of channels, output folds, kernel taps and input folds."""
@@ -148,31 +153,37 @@ class ConvSpec:
             (0, 0),
             (0, self.in_folds * lanes - channels),
         )
-        shaped = np.pad(weights, spare).reshape(
-            folds, self.out_lanes, *kernel, self.in_folds, lanes
-        )
+        # A spare lane of bits that are counted holds a 0 on the map, which is unlike +1.
+        padded = np.pad(weights, spare, constant_values=int(self.products.counted))
+        shaped = padded.reshape(folds, self.out_lanes, *kernel, self.in_folds, lanes)
         stored = self.products.encode(shaped.transpose(0, 2, 3, 4, 5, 1))
         return stored.swapaxes(-1, -2).reshape(-1, self.out_lanes * lanes)
 
     def bias_words(self) -> np.ndarray:
-        """Biases, (output folds, out_lanes)."""
+        """What sums start from, (output folds, out_lanes): the bias, less one for each product
+        that is counted, since a count is half of a product and one."""
         folds = self.outputs[0].folds
         spare = folds * self.out_lanes - len(self.op.bias)
-        return np.pad(self.op.bias.astype(np.int64), (0, spare)).reshape(folds, self.out_lanes)
+        first = self.op.bias.astype(np.int64)
+        if self.products.counted:
+            first = first - self.op.weights[0].size
+        return np.pad(first, (0, spare)).reshape(folds, self.out_lanes)
 
     @cached_property
     def products(self) -> Products:
         """Products of one input lane: every window with every output lane."""
         op = self.op
-        used = (self.window.source.folds * self.in_lanes, self.outputs[0].folds * self.out_lanes)
-        spare = used != (op.input.channels, len(op.weights))
+        spare = self.outputs[0].folds * self.out_lanes != len(op.weights)
         weights, bits = Weights.INTEGER, packed_bits(op.weights, op.weight_bits, self.style)
+        bipolar = op.input.encoding == "bipolar"
+        if not bipolar:  # bits that are counted can be made to count nothing
+            spare |= self.window.source.folds * self.in_lanes != op.input.channels
         if op.weight_bits == 1 and not spare:
             weights = Weights.SIGN
         elif op.weight_bits <= 2 and op.weights.min() >= -1:
             weights, bits = Weights.TERNARY, 2  # zeros in spare lanes
         shape = op.input.bits, op.input.signed, bits
-        return Products(*shape, weights, self.style, self.pixels, self.out_lanes)
+        return Products(*shape, weights, self.style, self.pixels, self.out_lanes, bipolar)
 
     @property
     def weight_bits(self) -> int:
@@ -182,7 +193,8 @@ class ConvSpec:
     @property
     def bias_bits(self) -> int:
         """Stored bits of a bias, two's complement."""
-        bits, is_signed = bits_for(int(self.op.bias.min()), int(self.op.bias.max()))
+        words = self.bias_words()
+        bits, is_signed = bits_for(int(words.min()), int(words.max()))
         return bits + (not is_signed)
 
     def primitives(self) -> list[Part]:
@@ -204,13 +216,18 @@ class ConvSpec:
             Register(values * self.weight_bits + self.pixels * self.in_lanes * source_bits),
             *products.primitives(lanes),
         ]
-        if op.bias.any() and folds > 1:
+        if folds > 1 and self.bias_words().any():
             parts.append(Memory(folds, self.out_lanes * self.bias_bits, "rom"))
             # Few words have few distinct bits, and synthesis keeps one register of each.
             parts.append(Register(min(self.out_lanes * self.bias_bits, 2**folds - 2)))
-        shared = self.pixels if products.soft else 1  # those of soft products: of the weights
-        parts += tree_parts(products.bits, lanes, lanes, products.carries, shared)
-        parts += tree_parts(products.bits, lanes, 0, pairs - products.carries)
+        bits, shared = products.bits, 1
+        if products.soft:  # their carries are those of weights, or of factors
+            shared = self.out_lanes if products.x_bipolar else self.pixels
+        if products.counted:
+            bits = COUNTED.bit_length()
+            parts += counts_parts(lanes, pairs)
+        parts += tree_parts(bits, lanes, lanes, products.carries, shared)
+        parts += tree_parts(bits, self.terms, 0, pairs - products.carries)
         parts += [
             Adder(sum_bits + 1, products.carries),
             Adder(sum_bits, pairs - products.carries),

@@ -1,9 +1,11 @@
 """The hardware of the convolution engine: multipliers, adder trees, accumulators."""
 
-from amaranth import Module, Mux, Signal, signed
+from itertools import product
+
+from amaranth import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 
-from hwgen.rtl_templates.adders import plus, tree
+from hwgen.rtl_templates.adders import counts, plus, tree
 from hwgen.rtl_templates.memory import Rom, words_of
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.queue import Queue
@@ -66,11 +68,12 @@ class Conv(wiring.Component):
         w = [register(m, value) for value in taps]
         lanes = spec.in_lanes
         made = [spec.products.build(m, x[n::lanes], w[n::lanes]) for n in range(lanes)]
-        sums = [
-            tree(m, [group[pixel][out] for group in made])
-            for pixel in range(spec.pixels)
-            for out in range(spec.out_lanes)
-        ]
+        sums = []
+        for pixel, out in product(range(spec.pixels), range(spec.out_lanes)):
+            terms = [group[pixel][out] for group in made]
+            if spec.products.counted:
+                terms = counts(m, [bit for bit, _ in terms])
+            sums.append(tree(m, terms))
 
         # Sums over taps and folds; the first starts from the bias.
         biases = _bias(m, spec, fold, self.name)
@@ -78,6 +81,8 @@ class Conv(wiring.Component):
         width = op.output.bits
         for number, (term, carry) in enumerate(sums):
             total = Signal(signed(width), reset_less=True, name=f"total{number}")
+            if spec.products.counted:  # of n bits, each -1 or +1: twice the count, less n
+                term = Cat(C(0, 1), term)
             before = Mux(began, biases[number % spec.out_lanes], total)
             with m.If(stepped):
                 m.d.sync += total.eq(plus(before, term, carry))

@@ -29,7 +29,7 @@ from amaranth import C, Cat, Mux
 from amaranth.hdl import Value
 
 from hwgen.cost.multiply import RULES, split
-from hwgen.primitives import Adder, Multiplier, Part, Register, SoftProduct
+from hwgen.primitives import Adder, Logic, Multiplier, Part, Register, SoftProduct
 from hwgen.rtl_templates.adders import Term, plus
 from hwgen.rtl_templates.pipeline import register
 
@@ -74,7 +74,9 @@ class Weights(Enum):
 class Products:
     """Products of ``pixels`` factors of ``x_bits`` with ``lanes`` signed weights of ``w_bits``.
 
-    Weights of up to two bits are made in LUTs whatever the style.
+    Weights of up to two bits are made in LUTs whatever the style, and so is what ``x_bipolar``
+    factors do, bits that mean -1 and +1: they negate weights. Where weights are signs as well,
+    products are bits that mean the same, without a carry (``counted``).
     """
 
     x_bits: int
@@ -84,6 +86,7 @@ class Products:
     style: Style = BLOCK
     pixels: int = 1
     lanes: int = 1
+    x_bipolar: bool = False
 
     def styled(self, style: Style) -> "Products":
         """The same products in another style."""
@@ -92,18 +95,26 @@ class Products:
     @property
     def soft(self) -> bool:
         """Whether they are made in LUTs."""
-        return self.style.soft or self.w_bits <= 2
+        return self.style.soft or self.w_bits <= 2 or self.x_bipolar
+
+    @property
+    def counted(self) -> bool:
+        """Whether products are bits that mean -1 and +1, to be counted: an XNOR each. They are
+        there at once; counting takes the cycle."""
+        return self.x_bipolar and self.weights is Weights.SIGN
 
     @property
     def bits(self) -> int:
         """Bits of the number of a product, signed; and of a field."""
+        if self.x_bipolar:
+            return self.w_bits
         single = self.weights is not Weights.INTEGER
         return self.x_bits + (not self.x_signed if single else self.w_bits)
 
     @property
     def rows(self) -> int:
         """Booth digits of a weight."""
-        return ceil(self.w_bits / 2)
+        return 1 if self.x_bipolar else ceil(self.w_bits / 2)
 
     @property
     def latency(self) -> int:
@@ -116,6 +127,8 @@ class Products:
     @property
     def carries(self) -> int:
         """Products that have a carry."""
+        if self.counted:
+            return 0
         if self.soft:
             return self.pixels * self.lanes
         return self.pixels * self.lanes - sum(self._kinds.values())
@@ -199,6 +212,11 @@ class Products:
 
     def _soft_parts(self, count: int) -> list[Part]:
         products = self.pixels * self.lanes * count
+        if self.counted:
+            return []  # part of what counts them
+        if self.x_bipolar:
+            negated = Logic(self.bits * products)
+            return [negated, Register(self.bits * products + self.pixels * count)]
         parts: list[Part] = [SoftProduct(self.x_bits + (not self.x_signed), self.w_bits, products)]
         for stage in range(self.latency):
             # What is summed so far, factors and digits that are still to come, and the carries.
@@ -245,6 +263,15 @@ class Products:
         return register(m, operand) if self.latency > 1 else operand
 
     def _build_soft(self, m, x, w):
+        if self.counted:
+            return [[(~(factor[0] ^ weight[0]), None) for weight in w] for factor in x]
+        if self.x_bipolar:
+            minus = [~factor[0] for factor in x]
+            carries = [register(m, negative) for negative in minus]
+            return [
+                [(register(m, _complement(weight, negative)), carry) for weight in w]
+                for negative, carry in zip(minus, carries, strict=True)
+            ]
         made = [[(None, None)] * self.lanes for _ in x]
         carries = [~weight[0] if self.weights is Weights.SIGN else weight[1] for weight in w]
         for stage in range(self.latency):
@@ -287,7 +314,7 @@ class Products:
 def styles(products: Products, family: str) -> Iterator[Style]:
     """Styles that are worth considering for ``products`` on ``family``: a DSP block each; packed,
     where that takes fewer blocks; in LUTs. Where there are no blocks, synthesis multiplies."""
-    if products.w_bits <= 2 or not RULES[family]:
+    if products.w_bits <= 2 or products.x_bipolar or not RULES[family]:
         yield BLOCK
         return
     single = replace(products, pixels=1, lanes=1, style=BLOCK)

@@ -55,8 +55,6 @@ def wires_of(manifest: Manifest, network: Network) -> tuple[Wire, ...]:
 def encode(wire: Wire, tensor: np.ndarray) -> np.ndarray:
     """Beats of ``tensor`` (N, *shape) as bytes (N * beats, stride)."""
     kind = wire.beats.type
-    if kind.encoding == "bipolar":
-        tensor = tensor > 0
     values = wire.beats.pack(tensor)
     if kind.bits == 8 and values.shape[1] == wire.stride:
         return np.ascontiguousarray(values.astype(np.int64).astype(np.uint8))
@@ -64,10 +62,9 @@ def encode(wire: Wire, tensor: np.ndarray) -> np.ndarray:
 
 
 def decode(wire: Wire, data: np.ndarray) -> np.ndarray:
-    """Values (beats, pixels * lanes) of beats in bytes (beats, stride); inverse of ``encode``."""
+    """Codes (beats, pixels * lanes) of beats in bytes (beats, stride)."""
     kind = wire.beats.type
-    values = from_bytes(data, kind.bits, kind.signed, wire.beats.values)
-    return 2 * values - 1 if kind.encoding == "bipolar" else values
+    return from_bytes(data, kind.bits, kind.signed, wire.beats.values)
 
 
 def chunks(network: Network, wires: tuple[Wire, ...], frames: Frames) -> Iterator[bytes]:

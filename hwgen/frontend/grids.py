@@ -65,13 +65,14 @@ def integers_of(graph: fx.GraphModule, call: fx.Node) -> tuple[np.ndarray, Grid]
 
 
 def layer_integers(
-    graph: fx.GraphModule, call: fx.Node, source: TensorType, to: float | None
+    graph: fx.GraphModule, call: fx.Node, source: TensorType, to: float | None, signs: bool = False
 ) -> tuple[np.ndarray, np.ndarray, int, tuple[float, ...]]:
     """What a layer with weights makes sums of, if it reads tensors of the type ``source``.
 
     Integer weights in torch's order, integer bias, the bits of the weights, and what one step of
     the sum is in real numbers, for each output channel. ``to`` is the step that the sums are
-    rounded to next, None if they are not. Raises UserError.
+    rounded to next, None if they are not; of ``signs`` alone, the bias is rounded down, which
+    changes none. Raises UserError.
     """
     given, layer = arguments(call), layer_of(call)
     weights, grid = integers_of(graph, given["weight"])
@@ -86,6 +87,8 @@ def layer_integers(
         if finer and bits + finer <= 16:
             weights, bits, scales = weights << finer, bits + finer, scales / 2.0**finer
         bias, scales = _bias(real, weights, scales, to)
+        if signs:  # of an integer n and a real bias b: n + b >= 0 if n + floor(b) >= 0
+            bias = np.floor(real / scales + 1e-6).astype(np.int64)
     # sum w * (q - z) = sum w * q - z * sum w; padding holds z, and so adds nothing to either.
     bias = bias - source.zero_point * weights.reshape(channels, -1).sum(1)
     return weights, bias, bits, tuple(map(float, scales))

@@ -33,7 +33,7 @@ from hwgen.frontend.geometry import (
 from hwgen.frontend.grids import layer_integers, narrow
 from hwgen.frontend.program import ORIGIN, arguments, leaving
 from hwgen.frontend.rescale import factors_of
-from hwgen.frontend.rounder import Rounder, Value
+from hwgen.frontend.rounder import PADDED_SIGNS, Rounder, Value
 from hwgen.network import (
     Add,
     Conv2d,
@@ -51,6 +51,7 @@ class Reader(Rounder):
     def run(self) -> None:
         handlers: dict[str, Callable[[fx.Node], Value]] = {
             "fake_quantize": self._quantise,
+            "binarize": self._sign,
             "linear": self._linear,
             "add": self._sum_of_two,
             "flatten": self._flatten,
@@ -101,30 +102,35 @@ class Reader(Rounder):
                 )
 
     def _conv(self, call: fx.Node) -> Value:
-        source = self._settled(call, absorbs="zero")
+        source = self._settled(call, absorbs="zero", signs=True)
         weights, bias, bits, scales = layer_integers(
-            self.graph, call, source.node.type, self._finest(call)
+            self.graph, call, source.node.type, self._finest(call), self._only_signs(call)
         )
         if weights.ndim == 3:
             weights = weights[:, :, None]  # of a line
         dilation = pair(call, "dilation")
         extent = tuple((k - 1) * d + 1 for k, d in zip(weights.shape[2:], dilation, strict=True))
+        padding = _both(source.padding, conv_padding(call, extent))  # type: ignore[arg-type]
+        if source.node.type.encoding == "bipolar" and any(padding):
+            raise UserError(Problem(layer_of(call), *PADDED_SIGNS))
         op = Conv2d(
             source.node.type.integers,
             narrow(weights.transpose(0, 2, 3, 1)),
             narrow(bias),
             bits,
             pair(call, "stride"),
-            _both(source.padding, conv_padding(call, extent)),  # type: ignore[arg-type]
+            padding,
             dilation,
             arguments(call)["groups"],
         )
         return Value(self._add(call, layer_of(call), op, source.node, scale=scales), scales)
 
     def _linear(self, call: fx.Node) -> Value:
-        source = self._settled(call)
+        source = self._settled(call, signs=True)
         kind = source.node.type
-        weights, bias, bits, scales = layer_integers(self.graph, call, kind, self._finest(call))
+        weights, bias, bits, scales = layer_integers(
+            self.graph, call, kind, self._finest(call), self._only_signs(call)
+        )
         if len(kind.shape) == 3:
             if not source.flat:
                 self._refuse(call, "is applied to a map", "flatten first: torch.flatten(x, 1)")
@@ -174,7 +180,7 @@ class Reader(Rounder):
         return replace(source, activation=made)
 
     def _max_pool(self, call: fx.Node) -> Value:
-        source = self._settled(call, absorbs="least")
+        source = self._settled(call, absorbs="least", signs=True)
         padding = _both(source.padding, pool_padding(call))
         op = MaxPool2d(source.node.type, pair(call, "kernel_size"), pool_stride(call), padding)
         return Value(self._add(call, layer_of(call), op, source.node))
@@ -211,7 +217,7 @@ class Reader(Rounder):
         return replace(source, padding=padding, fill=fill)
 
     def _flatten(self, call: fx.Node) -> Value:
-        source = self._settled(call)
+        source = self._settled(call, signs=True)
         return replace(source, flat=len(source.node.type.shape) == 3)
 
 

@@ -26,16 +26,21 @@ from hwgen.network import (
     Node,
     Pad2d,
     TensorType,
+    Threshold,
     bits_for,
 )
 
-__all__ = ["Rounder", "Value", "remedy_of"]
+__all__ = ["PADDED_SIGNS", "Rounder", "Value", "remedy_of"]
 
 UNQUANTISED = "call hwgen.compress.quantize first"
 #: What to do where a program that came quantised is not: by its quantiser.
 PARTLY = {"PT2E": "annotate it in the Quantizer, or its inputs where they are read"}
 #: Bits of outputs that the quantiser has left in float.
 OUTPUT_BITS = 16
+
+
+#: Why signs cannot be padded, and what to do.
+PADDED_SIGNS = "pads -1 and +1 with zeros, which one bit cannot hold", "use padding=0"
 
 
 def remedy_of(graph: fx.GraphModule) -> str:
@@ -105,9 +110,40 @@ class Rounder:
         node = self._add(call, f"{layer}.requantise", op, source.node, scale=scale)
         return Value(node, flat=source.flat)
 
+    def _sign(self, call: fx.Node) -> Value:
+        """-1 and +1: of sums, whose bias is what they are compared with, or of integers."""
+        given, grid = read_by(call)[0], grid_of(self.graph, call)
+        source = self._padded(given, self._values[given])
+        kind, layer = source.node.type, source.node.name.removesuffix(".requantise")
+        if len(grid.scale) != 1:
+            raise UserError(Problem(layer, "its signs have several scales", "use one for all"))
+        if kind.encoding == "bipolar":
+            raise UserError(Problem(layer, "the sign of a sign is taken", "leave one out"))
+        if source.activation.clip[0] >= 0:
+            reason = "is clipped to zero and more, so that its sign is always +1"
+            raise UserError(Problem(layer, reason, "leave the ReLU out, and keep the sign"))
+        zero = 0 if source.sums is not None else kind.zero_point
+        thresholds = np.full(kind.channels, np.clip(zero, kind.lo, kind.hi + 1))
+        op, scale = Threshold(kind.integers, thresholds), float(grid.scale[0])
+        return Value(self._add(call, f"{layer}.sign", op, source.node, scale=scale))
+
+    def _only_signs(self, call: fx.Node) -> bool:
+        """Whether nothing of a call's results is read but their signs, after activations or not."""
+        return all(
+            user.op == "call_function"
+            and (
+                op_of(user) == "binarize" or (op_of(user) in ACTIVATIONS and self._only_signs(user))
+            )
+            for user in call.users
+        )
+
     def _rescale(self, call: fx.Node, source: Value, grid: Grid) -> Value:
         """From one grid to another: nothing, where they are the same and nothing is clipped."""
         kind, scale = source.node.type, float(grid.scale[0])
+        if kind.encoding == "bipolar":
+            layer = source.node.name.removesuffix(".sign")
+            reason = "its signs are rounded to another grid"
+            raise UserError(Problem(layer, reason, "let the next layer read the signs"))
         lo, hi = clipped(source.activation.clip, grid)
         if (kind.scale, kind.zero_point) == (scale, grid.zero_point) and (
             lo <= kind.lo and kind.hi <= hi and source.activation.slopes is None
@@ -140,6 +176,8 @@ class Rounder:
 
     def _padded(self, call: fx.Node, source: Value) -> Value:
         """``source``, made by ``call``, with its padding put in by an engine of its own."""
+        if any(source.padding) and source.node.type.encoding == "bipolar":
+            raise UserError(Problem(layer_of(call), *PADDED_SIGNS))
         if any(source.padding):
             op = Pad2d(source.node.type, source.padding, source.fill)
             source = Value(self._add(call, layer_of(call), op, source.node))
@@ -147,16 +185,24 @@ class Rounder:
         return source
 
     def _settled(
-        self, call: fx.Node, place: int = 0, absorbs: Literal["zero", "least"] | None = None
+        self,
+        call: fx.Node,
+        place: int = 0,
+        absorbs: Literal["zero", "least"] | None = None,
+        signs: bool = False,
     ) -> Value:
-        """The quantised tensor that a call reads; its padding stays pending only if it is what the
-        call's own padding ``absorbs``."""
+        """The quantised tensor that a call reads, one of ``signs`` only if it can; its padding
+        stays pending only if it is what the call's own padding ``absorbs``."""
         given = read_by(call)[place]
         source = self._values.get(given)
         if source is None or source.sums is not None or source.activation != PLAIN:
             reason = "its input is not quantised"
             raise UserError(Problem(layer_of(call), reason, self._unquantised))
         kind = source.node.type
+        if kind.encoding == "bipolar" and not signs:
+            reason = f"cannot read the signs that {source.node.name.removesuffix('.sign')} leaves"
+            remedy = "let a Conv2d, Linear or MaxPool2d layer read them, or quantise to more bits"
+            raise UserError(Problem(layer_of(call), reason, remedy))
         if absorbs and source.fill == {"zero": kind.zero_point, "least": kind.lo}[absorbs]:
             return source
         return self._padded(given, source)

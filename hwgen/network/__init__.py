@@ -9,6 +9,7 @@ from hwgen.network.requantise import Requantise
 from hwgen.network.spiking import Leaky, SpikingLinear, spike_train
 from hwgen.network.store import StoreError, load_network, save_network
 from hwgen.network.table import OPS
+from hwgen.network.threshold import Threshold
 from hwgen.network.types import TensorType, bits_for, range_of
 from hwgen.network.winograd_conv import WinogradConv2d
 
@@ -35,6 +36,7 @@ __all__ = [
     "StoreError",
     "SumPool2d",
     "TensorType",
+    "Threshold",
     "Upsample2d",
     "WinogradConv2d",
     "bits_for",

@@ -127,6 +127,8 @@ class Conv2d:
             raise ValueError(f"stride {self.stride} or padding {self.padding} is out of range")
         if min(self.output_size) < 1:
             raise ValueError(f"kernel {self.kernel} is larger than the padded input")
+        if self.input.encoding == "bipolar" and any(self.padding):
+            raise ValueError("a bipolar input has no zero to pad with")
 
     @property
     def inputs(self) -> tuple[TensorType, ...]:

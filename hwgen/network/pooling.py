@@ -89,6 +89,8 @@ class SumPool2d:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def __post_init__(self):
+        if self.input.encoding == "bipolar":
+            raise ValueError("a bipolar input cannot be summed: it has no zero to pad with")
         _check_pool(self)
 
     @property
@@ -129,6 +131,8 @@ class Add:
     def __post_init__(self):
         if self.a.map_shape != self.b.map_shape:
             raise ValueError(f"cannot add {self.b.shape} to {self.a.shape}")
+        if "bipolar" in (self.a.encoding, self.b.encoding):
+            raise ValueError("bipolar inputs cannot be added")
         if min(self.factors) < 1 or max(self.factors) > 1 << 24:
             raise ValueError(f"factors must be 1 to 2^24, not {self.factors}")
 

@@ -36,6 +36,8 @@ class Requantise:
                 continue
             if given.shape != (self.input.channels,):
                 raise ValueError(f"one multiplier a channel: {self.input.channels}")
+        if self.input.encoding == "bipolar":
+            raise ValueError("a bipolar input has one bit, and cannot be requantised")
             if given.min() < least or given.max() > 0xFFFF:
                 raise ValueError(f"multipliers must lie in [{least}, 65535]")
         if not 0 <= self.shift <= 62:

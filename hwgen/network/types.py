@@ -56,6 +56,14 @@ class TensorType:
         """Largest integer in range."""
         return 1 if self.encoding == "bipolar" else range_of(self.bits, self.signed)[1]
 
+    def coded(self, integers):
+        """How a stream carries ``integers``, a number or an array: bipolar ones as 0 and 1."""
+        return (integers + 1) // 2 if self.encoding == "bipolar" else integers
+
+    def decoded(self, codes):
+        """The integers that a stream carries as ``codes``: the inverse of ``coded``."""
+        return 2 * codes - 1 if self.encoding == "bipolar" else codes
+
     @property
     def channels(self) -> int:
         """Length of the innermost axis."""

@@ -268,6 +268,8 @@ def obstacle(op: Conv2d) -> str | None:
         return f"its dilation is {op.dilation}, not 1"
     if op.groups != 1:
         return f"it has {op.groups} groups, not 1"
+    if op.input.encoding == "bipolar":
+        return "its input is single bits: there is nothing to multiply"
     if op.output.bits + 6 > WIDEST:
         return f"its sums have {op.output.bits} bits, more than {WIDEST - 6}"
     return None

@@ -22,6 +22,7 @@ from hwgen.network import (
     Slice,
     SumPool2d,
     TensorType,
+    Threshold,
     Upsample2d,
     WinogradConv2d,
 )
@@ -37,6 +38,7 @@ from hwgen.rtl_templates import (
     PadSpec,
     RequantiseSpec,
     SliceSpec,
+    ThresholdSpec,
     UpsampleSpec,
     WinogradSpec,
 )
@@ -63,6 +65,16 @@ def conv(rng, shape, channels, kernel, *, bits=(8, 8), signed=False, zero=0, **o
     if bits[1] == 1:
         weights = np.where(weights > 0, 1, -1)
     return Conv2d(source, weights, rng.integers(-999, 999, channels), bits[1], **options)
+
+
+def bipolar(rng, shape, channels, kernel, weight_bits=1, groups=1):
+    """A convolution of -1 and +1."""
+    source = TensorType(shape, 1, False, "bipolar")
+    half = max(1, (1 << (weight_bits - 1)) - 1)
+    weights = rng.integers(-half, half + 1, (channels, *kernel, shape[2] // groups))
+    if weight_bits == 1:
+        weights = np.where(weights > 0, 1, -1)
+    return Conv2d(source, weights, rng.integers(-9, 9, channels), weight_bits, groups=groups)
 
 
 def requantise(rng, shape, *, bits=8, signed=False, zero=0, shift=14, multiplier=None, wide=18):
@@ -121,6 +133,16 @@ def cases():
     for spec in (ConvSpec((eight,), 2, 2), ConvSpec((four,), 3, 5, 2), ConvSpec((least,), 1, 3, 2)):
         yield replace(spec, style=SOFT)
         yield replace(spec, style=Style(pixels=spec.pixels, lanes=2))
+    yield ConvSpec((bipolar(rng, (5, 5, 14), 4, (3, 3)),), 14, 2)
+    yield ConvSpec((bipolar(rng, (4, 6, 7), 5, (3, 3)),), 4, 3, 2)
+    yield ConvSpec((bipolar(rng, (3, 3, 4), 6, (2, 2), groups=2),), 1, 3)
+    yield ConvSpec((bipolar(rng, (4, 4, 5), 3, (3, 3), weight_bits=5),), 2, 2, 2)
+    yield ConvSpec((bipolar(rng, (4, 4, 5), 3, (1, 1), weight_bits=2),), 3, 3)
+    source = TensorType((3, 4, 5), 9, True)
+    yield ThresholdSpec((Threshold(source, np.array([0, -256, 256, 7, -1])),), 2, 2)
+    yield ThresholdSpec((Threshold(source, np.zeros(5, int)),), 5)
+    signs = TensorType((6, 8, 3), 1, False, "bipolar")
+    yield ChannelwiseSpec((MaxPool2d(signs, (3, 3), (2, 2), (1, 1, 1, 1)),), 2)
     yield RequantiseSpec((requantise(rng, (3, 4, 5)),), 2)
     yield RequantiseSpec((requantise(rng, (3, 4, 6), zero=9),), 6, 2)
     for limb, wide in ((17, 18), (17, 19), (8, 18), (17, 26)):
@@ -252,6 +274,8 @@ def draw(spec, seed):
         kind = source.type
         some = numbers(rng, (FRAMES, *kind.shape), kind.lo, kind.hi)
         some[0] = rng.choice([kind.lo, kind.hi])
+        if kind.encoding == "bipolar":
+            some = np.where(some > 0, 1, -1)
         frames.append(some)
     return frames
 
