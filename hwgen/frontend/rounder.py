@@ -130,10 +130,7 @@ class Rounder:
     def _only_signs(self, call: fx.Node) -> bool:
         """Whether nothing of a call's results is read but their signs, after activations or not."""
         return all(
-            user.op == "call_function"
-            and (
-                op_of(user) == "binarize" or (op_of(user) in ACTIVATIONS and self._only_signs(user))
-            )
+            op_of(user) == "binarize" or (op_of(user) in ACTIVATIONS and self._only_signs(user))
             for user in call.users
         )
 

@@ -36,10 +36,10 @@ class Requantise:
                 continue
             if given.shape != (self.input.channels,):
                 raise ValueError(f"one multiplier a channel: {self.input.channels}")
-        if self.input.encoding == "bipolar":
-            raise ValueError("a bipolar input has one bit, and cannot be requantised")
             if given.min() < least or given.max() > 0xFFFF:
                 raise ValueError(f"multipliers must lie in [{least}, 65535]")
+        if self.input.encoding == "bipolar":
+            raise ValueError("a bipolar input has one bit, and cannot be requantised")
         if not 0 <= self.shift <= 62:
             raise ValueError(f"shift must be 0 to 62, not {self.shift}")
         if self.centred[0] + 16 > 62:
