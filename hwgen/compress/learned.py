@@ -1,9 +1,10 @@
 """A fake-quantised network whose weights and steps learn together, and what it becomes.
 
 Every step is what quantisation made it times a learned factor: one for each output channel's
-weights, one for each set of tied activations. Activations are tied where nothing with weights lies
-between them: the ratios that additions, averages and concatenations rest on stay as they are, and
-the ratio at a layer with weights is settled again when the training is over.
+weights, one for each set of tied activations. Tensors that meet in an addition, a concatenation or
+a layer with weights are tied, as are the roundings of the same sums: the ratios of their steps stay
+as they are. The ratio between the steps before and after a layer is settled anew when the training
+is over, so that it is one that the requantiser has.
 """
 
 import copy
@@ -16,11 +17,16 @@ from torch import fx, nn
 from hwgen.compress.observers import Grid
 from hwgen.compress.weights import settle_scales
 from hwgen.frontend.calls import CONSTANT_OPS, WEIGHTED, calls, constant, op_of
+from hwgen.frontend.geometry import average_of
 from hwgen.frontend.program import arguments, put, tensor_of
+from hwgen.frontend.ratios import multipliers
 from hwgen.nn import lsq
 from hwgen.nn.quantize import fake_quantize
 
 __all__ = ["Learned"]
+
+#: Sums without weights whose multiple of what they read is known. What others round is tied to it.
+_SETTLED = {"add", "avg_pool2d", "adaptive_avg_pool2d", "mean"}
 
 
 class Learned(nn.Module):
@@ -72,12 +78,11 @@ class Learned(nn.Module):
         twins = dict(zip(self.program.graph.nodes, program.graph.nodes, strict=True))
         with torch.no_grad():
             steps = {node: step.double().numpy() for node, step in self.steps().items()}
-        factors = self._of_activations.detach().double().exp()
+        factors = self._settled_factors()
         grids = {}
         for node, grid in self._grids.items():
             # One float64 factor for a whole set: ratios within it are what they were.
-            which = self._set_of[node]
-            scale = grid.scale * (1.0 if which is None else float(factors[which]))
+            scale = grid.scale * factors[self._set_of[node]]
             grids[node] = Grid(scale, grid.zero_point, grid.hi)
             _store(program, node, np.array(scale))
         for layer in self.layers:
@@ -101,6 +106,37 @@ class Learned(nn.Module):
                 twins[bias].update_arg(4, limit)
         program.recompile()
         return program
+
+    def _settled_factors(self) -> dict[int | None, float]:
+        """The factor of each set, such that sums without weights are rounded by a multiple that the
+        requantiser has exactly: those of one layer in each set that reads other sets."""
+        learned = self._of_activations.detach().double().exp().tolist()
+        factors: dict[int | None, float] = {None: 1.0, **dict(enumerate(learned))}
+        begun: set[int | None] = {None}
+
+        def settle(which: int | None) -> None:
+            if which in begun:
+                return
+            begun.add(which)
+            for node in (n for n, other in self._set_of.items() if other == which):
+                maker, sources = _maker(node), _sources(node)
+                if maker is None or op_of(maker) in WEIGHTED:
+                    continue
+                if which in (self._set_of[source] for source in sources):
+                    continue  # as it was
+                for source in sources:
+                    settle(self._set_of[source])
+                windows = average_of(maker)
+                step = min(self._grids[n].scale * factors[self._set_of[n]] for n in sources)
+                step /= windows[3] if windows else 1
+                scale = self._grids[node].scale
+                m, shift = multipliers(np.array([step / (scale * factors[which])]))
+                factors[which] = step * 2.0**shift / float(m[0]) / scale
+                break
+
+        for which in range(len(learned)):
+            settle(which)
+        return factors
 
 
 class _Runner(fx.Interpreter):
@@ -172,12 +208,12 @@ def _sources(node: fx.Node) -> list[fx.Node]:
 
 
 def _maker(node: fx.Node) -> fx.Node | None:
-    """The layer with weights whose sums a call rounds; None if it rounds other tensors."""
+    """The call whose sums a rounding rounds; None if it is the network's input that it rounds."""
     (source,) = _before(node)
-    while source.op == "call_function" and op_of(source) not in WEIGHTED:
+    while source.op == "call_function" and op_of(source) not in (*WEIGHTED, *_SETTLED):
         before = list(_before(source))
-        if len(before) != 1 or _rounds(source):
-            return None
+        if len(before) != 1 or _rounds(before[0]):
+            break
         (source,) = before
     return source if source.op == "call_function" else None
 
@@ -190,18 +226,22 @@ def _tied(program: fx.GraphModule, rounding: list[fx.Node]) -> dict[fx.Node, int
         together = set[fx.Node]().union(*(sets[node] for node in nodes))
         sets.update(dict.fromkeys(together, together))
 
-    makers: dict[fx.Node, fx.Node] = {}
-    fixed = set()
-    for node in calls(program):
-        if op_of(node) in WEIGHTED:
-            tie(*_sources(node))
-        elif _rounds(node):
-            maker = _maker(node)
-            tie(node, *([makers.setdefault(maker, node)] if maker else _sources(node)))
-            if next(_before(node)).op == "placeholder":
-                fixed.add(node)
     (leaving,) = (node for node in program.graph.nodes if node.op == "output")
-    fixed |= set(_sources(leaving))
+    fixed = set(_sources(leaving))
+    first: dict[fx.Node, fx.Node] = {}
+    for node in rounding:
+        maker = _maker(node)
+        if maker is None:
+            fixed.add(node)
+            continue
+        tie(node, first.setdefault(maker, node))
+        if op_of(maker) not in (*WEIGHTED, *_SETTLED) or (
+            node in fixed and op_of(maker) not in WEIGHTED
+        ):
+            tie(node, *_sources(maker))
+    for node in calls(program):
+        if not _rounds(node) and constant(node) is None:
+            tie(*_sources(node))
     kept = set[fx.Node]().union(*(sets[node] for node in fixed))
     numbers: dict[int, int] = {}
     return {
