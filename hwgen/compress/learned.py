@@ -39,7 +39,7 @@ class Learned(nn.Module):
 
     def __init__(self, program: fx.GraphModule):
         super().__init__()
-        self.program = _copy(program)
+        self.program = copy.deepcopy(program)
         self.weights = list(self.program.parameters())
         self.layers = [node for node in calls(self.program) if op_of(node) in WEIGHTED]
         self._grids = {n: _grid(self.program, n) for n in calls(self.program) if _rounds(n)}
@@ -74,7 +74,7 @@ class Learned(nn.Module):
 
     def settled(self) -> fx.GraphModule:
         """The program with what was learned, on grids that ``frontend.read`` takes."""
-        program = _copy(self.program)
+        program = copy.deepcopy(self.program)
         twins = dict(zip(self.program.graph.nodes, program.graph.nodes, strict=True))
         with torch.no_grad():
             steps = {node: step.double().numpy() for node, step in self.steps().items()}
@@ -157,12 +157,6 @@ class _Runner(fx.Interpreter):
             return fake_quantize(x, step, zeros, given["lo"], given["hi"], 0)
         zero_point = int(tensor_of(self.module, given["zero_point"]).reshape(-1)[0])  # type: ignore
         return lsq.round_to_steps(x, step, given["lo"] - zero_point, given["hi"] - zero_point)
-
-
-def _copy(program: fx.GraphModule) -> fx.GraphModule:
-    made = copy.deepcopy(program)
-    made.meta |= program.meta
-    return made
 
 
 def _rounds(node: fx.Node) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
-from hwgen.frontend.calls import op_of
+from hwgen.frontend.calls import CONSTANT_OPS, op_of
 from hwgen.frontend.program import arguments, tensor_of
 from hwgen.network import bits_for
 
@@ -17,6 +17,7 @@ __all__ = [
     "Grid",
     "folded",
     "grid_of",
+    "is_decomposed",
     "is_dequantize",
     "is_dynamic",
     "is_quantised",
@@ -64,9 +65,15 @@ class Grid:
             )
 
 
-def is_quantised(graph: fx.Graph) -> bool:
+def is_decomposed(graph: fx.Graph) -> bool:
     """Whether PT2E has quantised anything in a graph."""
     return any(is_quantize(node) or is_dequantize(node) for node in graph.nodes)
+
+
+def is_quantised(graph: fx.Graph) -> bool:
+    """Whether PT2E has quantised anything in a graph, or hwgen has."""
+    ours = (op_of(n) in CONSTANT_OPS for n in graph.nodes if n.op == "call_function")
+    return any(ours) or is_decomposed(graph)
 
 
 def is_quantize(node: fx.Node) -> bool:

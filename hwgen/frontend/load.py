@@ -14,7 +14,7 @@ from torch.utils._pytree import treespec_dumps
 import hwgen.nn.quantize  # noqa: F401  registers the ops that programs may hold
 from hwgen.errors import Problem, UserError
 from hwgen.frontend.archive import read_archive
-from hwgen.frontend.decomposed import is_dequantize, is_quantised, is_quantize
+from hwgen.frontend.decomposed import is_decomposed, is_dequantize, is_quantize
 from hwgen.frontend.export import export
 from hwgen.frontend.images import Images, frames_of
 from hwgen.frontend.inplace import functional
@@ -39,7 +39,7 @@ def load(source: Source, images: Images | None = None) -> fx.GraphModule:
         return source  # type: ignore[return-value]
     if isinstance(source, ExportedProgram):
         return _flat(source)
-    if isinstance(source, fx.GraphModule) and is_quantised(source.graph):
+    if isinstance(source, fx.GraphModule) and is_decomposed(source.graph):
         return _converted(source)
     if images is None:
         raise UserError(Problem(None, "a module is exported with example frames", "give some"))

@@ -32,6 +32,7 @@ from hwgen.frontend.decomposed import (
     Grid,
     folded,
     grid_of,
+    is_decomposed,
     is_dequantize,
     is_dynamic,
     is_quantize,
@@ -54,9 +55,15 @@ MAX_BITS = 16
 def adopt(program: fx.GraphModule) -> fx.GraphModule:
     """The same network with ``fake_quantize`` ops, in float64; ``program`` is not changed.
 
+    One that has them already, because hwgen has quantised and perhaps trained it, is only copied.
     Raises UserError, naming everything in it that has no hardware.
     """
     program = copy.deepcopy(program)
+    if not is_decomposed(program.graph):
+        program.meta[ORIGIN] = "hwgen"
+        program.meta["hwgen_notes"] = (("quantised by", "hwgen, before"),)
+        refuse(problems(program))
+        return program.double()
     found = _Adoption(program)
     found.run()
     program = build(

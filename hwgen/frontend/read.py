@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from hwgen.errors import Problem, refuse
 from hwgen.frontend.calls import WEIGHTED, calls, layer_of, op_of
 from hwgen.frontend.check import problems
-from hwgen.frontend.decomposed import is_quantised
+from hwgen.frontend.decomposed import is_decomposed
 from hwgen.frontend.load import load
 from hwgen.frontend.program import arguments, leaving
 from hwgen.frontend.pt2e import adopt
@@ -27,7 +27,7 @@ __all__ = ["read", "read_pairs"]
 def read(program: fx.GraphModule | ExportedProgram) -> Network:
     """The integer network of a fake-quantised program; UserError, naming all that is in the way."""
     graph = load(program)
-    if is_quantised(graph.graph):
+    if is_decomposed(graph.graph):
         graph = adopt(graph)
     pairs = read_pairs(graph)
     nodes = tuple(node for _, node in pairs)
