@@ -5,6 +5,7 @@
     reference = models.load("fashion_cnn")
     models.accuracy(reference.module, reference.test_images, reference.test_labels)
 
+Networks that were trained further on few bits are called by them: `cifar_resnet8_w4a4`.
 Each network is a folder: `network.py`, the recipe `train.py` (`python -m
 hwgen.models.NAME.train`), and the files that the recipe writes.
 """
@@ -15,10 +16,11 @@ from pathlib import Path
 
 from torch import nn
 
-from . import reference
+from . import finetuned, reference
 from .cifar_resnet8 import CifarResNet8
 from .digits_mlp import DigitsMLP
 from .fashion_cnn import FashionCNN
+from .kws_dscnn import KwsDSCNN
 from .reference import Reference, ReferenceFilesError, accuracy
 
 __all__ = ["Reference", "ReferenceFilesError", "accuracy", "load", "names"]
@@ -27,21 +29,31 @@ _NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "cifar_resnet8": CifarResNet8,
     "digits_mlp": DigitsMLP,
     "fashion_cnn": FashionCNN,
+    "kws_dscnn": KwsDSCNN,
 }
+
+
+#: Networks above, trained further on few bits: where they start, and the name of their files.
+_FINETUNED = {"cifar_resnet8_w4a4": ("cifar_resnet8", "w4a4")}
 
 
 def names() -> tuple[str, ...]:
     """The names that `load` knows."""
-    return tuple(_NETWORKS)
+    return (*_NETWORKS, *_FINETUNED)
 
 
 def load(name: str, folder: Path | None = None) -> Reference:
     """The reference network `name` with its trained weights, in eval mode.
 
+    One that was trained on few bits, such as `cifar_resnet8_w4a4`, is a fake-quantised program.
+
     `folder` is where the recipe wrote a training of your own; without it, the one that comes with
     hwgen. Raises `ValueError` for an unknown name, naming the nearest known ones, and
     `ReferenceFilesError` for a folder without a complete training.
     """
+    if name in _FINETUNED:
+        start, bits = _FINETUNED[name]
+        return finetuned.load(folder or Path(__file__).parent / start, bits, load(start, folder))
     if name not in _NETWORKS:
         near = difflib.get_close_matches(name, names(), cutoff=0.4) or names()
         raise ValueError(f"unknown reference network {name!r}; did you mean {' or '.join(near)}?")

@@ -4,9 +4,7 @@ What comes out, beside the checkpoint that it starts from: `w4a4.pt2`, a fake-qu
 `hwgen.frontend` reads, and `w4a4.json`, its accuracy and how it was made.
 """
 
-import hashlib
 import importlib
-import json
 import shlex
 import time
 from dataclasses import asdict, replace
@@ -17,15 +15,13 @@ import click
 import numpy as np
 import torch
 from rich.console import Console
-from torch import fx
 
 from hwgen.compress import Recipe, Settings, quantize
 from hwgen.compress import train as train_quantised
 from hwgen.frontend import accuracy as integer_accuracy
 from hwgen.frontend import read
-from hwgen.frontend.load import load as load_program
 
-from . import augmentation, load, reference
+from . import augmentation, finetuned, load, reference
 from .recipe import Task, check_writable, data_option, networks, read_data, split
 from .training import bar
 
@@ -75,7 +71,6 @@ def finetune(
     made = read(trained)
     shipped = slice(task.shipped_tests)
     name = f"w{bits[0]}a{bits[1]}"
-    export(trained, images[:2], folder / f"{name}.pt2")
     info = {
         "name": task.name,
         "weight_bits": bits[0],
@@ -96,35 +91,8 @@ def finetune(
         "threads": torch.get_num_threads(),
         "torch_version": str(torch.__version__),
         "command": command,
-        "program_sha256": _sha256(folder / f"{name}.pt2"),
     }
-    (folder / f"{name}.json").write_text(json.dumps(info, indent=2) + "\n")
-    return info
-
-
-def export(program: fx.GraphModule, frames: np.ndarray, path: Path) -> None:
-    """A program as a file that `hwgen.frontend.load` reads without executing anything in it."""
-    dynamic = ({0: torch.export.Dim.AUTO},)
-    exported = torch.export.export(program, (torch.from_numpy(frames),), dynamic_shapes=dynamic)
-    torch.export.save(exported, path)
-
-
-def load_finetuned(name: str, bits: str = "w4a4", folder: Path | None = None) -> fx.GraphModule:
-    """The fake-quantised program of `bits` of the reference network `name`, and its figures.
-
-    Raises `ReferenceFilesError` if its files are missing or do not belong together.
-    """
-    folder = folder or Path(__file__).parent / name
-    path, info = folder / f"{bits}.pt2", folder / f"{bits}.json"
-    if not (path.is_file() and info.is_file()):
-        raise reference.ReferenceFilesError(f"{folder} holds no training of {bits}")
-    if json.loads(info.read_text())["program_sha256"] != _sha256(path):
-        raise reference.ReferenceFilesError(f"{path} is not the file that {info.name} describes")
-    return load_program(path)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return finetuned.save(folder, name, trained, images[:2], info)
 
 
 def command(name: str) -> click.Command:

@@ -6,6 +6,7 @@ recipe does, and writes what it finds into model.json.
 
 import importlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +14,52 @@ import click
 import numpy as np
 
 from hwgen.compress import Settings, quantize
-from hwgen.frontend import accuracy as integer_accuracy
-from hwgen.frontend import read
+from hwgen.frontend import accuracy, read
+from hwgen.network import Network
 
-from . import load, reference
+from . import finetuned, load, reference
 from .recipe import Task, data_option, networks, read_data
 
 BITS = 8
 
 
-def integers(
-    network: reference.Reference, images: np.ndarray, labels: np.ndarray, bits: int = BITS
-) -> float:
-    """Accuracy in percent of `hwgen build`'s integer network, quantised after training."""
-    program = quantize(network.module, network.calibration, Settings(bits, bits))
-    return integer_accuracy(read(program), images, labels)
+def integers(network: reference.Reference, bits: int = BITS) -> Network:
+    """What `hwgen build` makes of a network by default: quantised after training."""
+    return read(quantize(network.module, network.calibration, Settings(bits, bits)))
 
 
-def measure(task: Task, folder: Path, data: Path | None) -> dict[str, Any]:
-    """Measure the training in `folder` on the test set in `data`; returns the new model.json."""
+def measure(task: Task, folder: Path, data: Path | None) -> Iterator[str]:
+    """Measure the training in `folder`, and those on few bits beside it, on the test set in `data`.
+
+    The files of figures are brought up to date; yields a line for each.
+    """
     network, dataset = load(task.name, folder), read_data(task, data)
     images, labels = reference.pixels(dataset.test_images), dataset.test_labels.astype(np.int64)
+    measured = reference.accuracy(network.module, images, labels)
     found = {
-        "accuracy_percent": reference.accuracy(network.module, images, labels),
+        "accuracy_percent": measured,
         "accuracy_images": len(images),
         "integer_bits": BITS,
-        "integer_accuracy_percent": integers(network, images, labels),
+        "integer_accuracy_percent": accuracy(integers(network), images, labels),
         "integer_command": f"python -m hwgen.models.measure {task.name}",
     }
-    info = network.info | found
-    (folder / reference.INFO).write_text(json.dumps(info, indent=2) + "\n")
-    return info
+    _write(folder / reference.INFO, network.info | found)
+    yield (
+        f"{task.name} on {len(images)} test images: {measured:.2f} % in float, "
+        f"{found['integer_accuracy_percent']:.2f} % in integers of {BITS} bits"
+    )
+    for path in sorted(folder.glob("w*a*.pt2")):
+        trained = finetuned.load(folder, path.stem, network)
+        found = {
+            "integer_accuracy_percent": accuracy(read(trained.module), images, labels),  # type: ignore
+            "accuracy_images": len(images),
+        }
+        _write(path.with_suffix(".json"), trained.info | found)
+        yield f"trained on its bits, {path.stem}: {found['integer_accuracy_percent']:.2f} %"
+
+
+def _write(path: Path, info: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(info, indent=2) + "\n")
 
 
 def command(name: str) -> click.Command:
@@ -60,11 +76,8 @@ def command(name: str) -> click.Command:
     )
     @data_option(task)
     def main(folder: Path, data: Path | None = None) -> None:
-        info = measure(task, folder, data)
-        click.echo(
-            f"{name} on {info['accuracy_images']} test images: {info['accuracy_percent']:.2f} % in "
-            f"float, {info['integer_accuracy_percent']:.2f} % in integers of {BITS} bits"
-        )
+        for line in measure(task, folder, data):
+            click.echo(line)
 
     return main
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from hwgen.compress import Recipe as Finetune
 
-from . import names, reference, training
+from . import reference, training
 from .dataset import DataError, Dataset
 
 CALIBRATION_COUNT = 512  # enough to see the range of every activation, small enough to ship
@@ -144,10 +144,10 @@ def networks(command: Callable[[str], click.Command]) -> type[click.Group]:
 
     class Networks(click.Group):
         def list_commands(self, ctx: click.Context) -> list[str]:
-            return list(names())
+            return sorted(path.parent.name for path in Path(__file__).parent.glob("*/train.py"))
 
         def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-            return command(cmd_name) if cmd_name in names() else None
+            return command(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
     return Networks
 

@@ -1,6 +1,8 @@
 """Every reference network: what its model.json says is so, in float and in integers."""
 
 import importlib
+import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,13 +12,18 @@ from click.testing import CliRunner
 from hwgen import models
 from hwgen.compress import Settings, compare, quantize
 from hwgen.frontend import accuracy, quantise_input, read
-from hwgen.models import measure, reference
+from hwgen.models import finetune, measure, reference
 
 #: Frames that are enough to see a difference, and few enough for seconds.
 FEW = 300
 
+FILES = (reference.WEIGHTS, reference.INFO, reference.TEST, reference.CALIBRATION)
 
-@pytest.fixture(scope="module", params=models.names())
+
+NAMES = [name for name in models.names() if "_w" not in name]
+
+
+@pytest.fixture(scope="module", params=NAMES)
 def network(request) -> models.Reference:
     return models.load(request.param)
 
@@ -68,9 +75,9 @@ def test_recipe_is_the_one_of_the_checkpoint(network):
 def test_measure_command(tmp_path):
     """The figures of a training can be had again, from the whole data set, by one command."""
     shipped = models.load("digits_mlp")
-    folder = importlib.import_module("hwgen.models.digits_mlp").__path__[0]
-    for name in (reference.WEIGHTS, reference.INFO, reference.TEST, reference.CALIBRATION):
-        (tmp_path / name).write_bytes((reference.Path(folder) / name).read_bytes())
+    folder = reference.Path(models.__file__).parent / "digits_mlp"
+    for name in FILES:
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
     before = (tmp_path / reference.INFO).read_text()
     (tmp_path / reference.INFO).write_text(before.replace("integer_accuracy_percent", "gone"))
     result = CliRunner().invoke(measure.main, ["digits_mlp", "--folder", str(tmp_path)])
@@ -83,7 +90,7 @@ def test_measure_command(tmp_path):
 
 def test_measure_lists_the_networks():
     listed = CliRunner().invoke(measure.main, ["--help"]).output
-    assert all(name in listed for name in models.names())
+    assert all(name in listed for name in NAMES)
     assert CliRunner().invoke(measure.main, ["nothing"]).exit_code == 2
 
 
@@ -121,3 +128,65 @@ def test_shipped_images_of_cifar_are_those_of_the_data_set():
         shipped.test_images, reference.pixels(dataset.test_images[:count])
     )
     np.testing.assert_array_equal(shipped.test_labels, dataset.test_labels[:count])
+
+
+# Trained further on few bits
+
+
+@pytest.fixture(scope="module")
+def trained() -> models.Reference:
+    return models.load("cifar_resnet8_w4a4")
+
+
+def test_four_bits_within_a_point_and_a_half(trained):
+    """As recorded of all 10,000; every weight and activation but the image and the logits."""
+    info = trained.info
+    assert info["accuracy_images"] == 10_000
+    assert info["integer_accuracy_percent"] >= info["float_accuracy_percent"] - 1.5
+    assert info["integer_accuracy_percent"] > info["before_training_percent"] + 2
+    made = read(trained.module)
+    rounded = [node.op.bits for node in made if node.op.kind == "requantise"]
+    assert made.input.type.bits == 8 and set(rounded[:-1]) == {4} and rounded[-1] == 16
+    assert {n.op.weight_bits for n in made if n.op.kind in ("conv2d", "linear")} == {4}
+
+
+def test_trained_integers(trained):
+    made = read(trained.module)
+    measured = accuracy(made, trained.test_images, trained.test_labels)
+    assert measured == pytest.approx(trained.info["shipped_accuracy_percent"], abs=0.01)
+    differences = compare(trained.module, made, trained.test_images[:32])
+    assert max(difference.largest for difference in differences.values()) <= 1
+
+
+def test_trained_recipe_is_the_one_of_the_file(trained):
+    task = importlib.import_module("hwgen.models.cifar_resnet8.train").TASK
+    assert asdict(task.finetune) == trained.info["recipe"]
+
+
+def test_trained_files_belong_together(trained, tmp_path):
+    folder = reference.Path(models.__file__).parent / "cifar_resnet8"
+    for name in (*FILES, "w4a4.pt2", "w4a4.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    models.load("cifar_resnet8_w4a4", tmp_path)
+    with open(tmp_path / "w4a4.pt2", "ab") as file:
+        file.write(b"0")
+    with pytest.raises(models.ReferenceFilesError, match=r"w4a4\.pt2 is not the file that w4a4"):
+        models.load("cifar_resnet8_w4a4", tmp_path)
+    (tmp_path / "w4a4.pt2").unlink()
+    with pytest.raises(models.ReferenceFilesError, match="holds no training of w4a4"):
+        models.load("cifar_resnet8_w4a4", tmp_path)
+
+
+def test_finetune_command(tmp_path):
+    folder = reference.Path(models.__file__).parent / "digits_mlp"
+    for name in FILES:
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    asked = ["digits_mlp", "--weights", "2", "--activations", "3", "--epochs", "2"]
+    result = CliRunner().invoke(finetune.main, [*asked, "--folder", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    info = json.loads((tmp_path / "w2a3.json").read_text())
+    figure = f"{info['integer_accuracy_percent']:.2f} % in integers on 360 test images"
+    assert figure in " ".join(result.output.split())
+    assert info["command"].endswith("digits_mlp " + " ".join(asked[1:]) + " --seed 0 --threads 1")
+    result = CliRunner().invoke(measure.main, ["digits_mlp", "--folder", str(tmp_path)])
+    assert f"w2a3: {info['integer_accuracy_percent']:.2f} %" in result.output

@@ -4,11 +4,12 @@ from hwgen.compress.compare import Difference, compare
 from hwgen.compress.decisions import Decisions, decisions
 from hwgen.compress.quantize import quantize
 from hwgen.compress.settings import Settings
-from hwgen.compress.train import Recipe, train
+from hwgen.compress.train import Progress, Recipe, train
 
 __all__ = [
     "Decisions",
     "Difference",
+    "Progress",
     "Recipe",
     "Settings",
     "compare",

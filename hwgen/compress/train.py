@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from hwgen.compress.learned import Learned
 
-__all__ = ["Recipe", "train"]
+__all__ = ["Progress", "Recipe", "train"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -126,7 +126,9 @@ def _loss(
     if teacher is None or recipe.distil == 0:
         return right
     with torch.no_grad():
-        soft = (teacher(batch).float() / recipe.temperature).log_softmax(1)
+        answers = teacher(batch)
+        answers = answers[0] if isinstance(answers, tuple | list) else answers  # of a program
+        soft = (answers.float() / recipe.temperature).log_softmax(1)
     mine = (logits / recipe.temperature).log_softmax(1)
     apart = F.kl_div(mine, soft, reduction="batchmean", log_target=True)
     return (1 - recipe.distil) * right + recipe.distil * recipe.temperature**2 * apart

@@ -23,7 +23,9 @@ def swept(made: Sweep, files: Sequence[Path]) -> None:
         )
     else:
         whole = "" if made.accuracy_float is None else f"; {made.accuracy_float:.2f} % in float"
-        out.print(f"[bold]{plain(made.model)}[/]: accuracy on {made.images:,} images{whole}")
+        taught = made.training and f", each point trained {made.training['epochs']} epochs"
+        images = f"accuracy on {made.images:,} images{whole}{taught or ''}"
+        out.print(f"[bold]{plain(made.model)}[/]: {images}")
     for board in made.boards:
         out.print()
         _board(made, board)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from hwgen.sweep import inputs
 from hwgen.sweep.points import Point
 from hwgen.sweep.store import Store
 from hwgen.sweep.table import Sweep, row, with_fronts, write_files
+from hwgen.sweep.training import Training
 from hwgen.sweep.work import measure, plan_for, workers
 
 __all__ = ["Job", "Progress"]
@@ -61,14 +62,18 @@ class Job:
         calibration: str,
         store: Store,
         progress: Progress,
+        training: Training | None = None,
     ):
         self._model, self._program, self._points, self._boards = model, program, points, targets
         self._fps, self._calibration, self._store = fps, calibration, store
-        self._progress = progress
-        self._common = {
+        self._progress, self._training = progress, training
+        self._trained: dict[Point, fx.GraphModule] = {}
+        self._common: dict[str, str | dict] = {
             "program": inputs.of_program(program),
             "calibration": inputs.of_array(np.asarray(model.calibration)),
         }
+        if training is not None:
+            self._common["training"] = training.key
         self._test = (
             [inputs.of_array(np.asarray(part)) for part in model.test] if model.test else None
         )
@@ -123,9 +128,7 @@ class Job:
 
     def _send(self, pool: Executor, point: Point, tasks: list[Task]) -> None:
         try:
-            assert self._model.calibration is not None, "which the support check has seen to"
-            quantised = quantize(self._program, self._model.calibration, self.settings(point))
-            network = to_bytes(read(quantised))
+            network = to_bytes(read(self._quantised(point)))
         except UserError as error:
             self._failed[point] = error
             self._tell()
@@ -137,6 +140,25 @@ class Job:
                 future = pool.submit(plan_for, network, task.board, self._fps)
             self._waiting[future] = task
         self._harvest(len(self._waiting) + 1)  # store whatever came meanwhile
+
+    def _quantised(self, point: Point) -> fx.GraphModule:
+        assert self._model.calibration is not None, "which the support check has seen to"
+        made = quantize(self._program, self._model.calibration, self.settings(point))
+        if self._training is None:
+            return made
+        if point not in self._trained:
+            self._trained[point] = self._training(
+                made,
+                self._program,
+                lambda _, done, of: self._progress(f"training {point}", done, of),
+            )
+        return self._trained[point]
+
+    def as_built(self, point: Point) -> tuple[Model, Settings | None]:
+        """What ``flow.build`` makes the point's integers of."""
+        if self._training is None:
+            return self._model, self.settings(point)
+        return replace(self._model, source=self._quantised(point)), None
 
     def _harvest(self, room: int) -> None:
         """Store what is finished; wait until fewer than ``room`` tasks are on their way."""
@@ -202,6 +224,7 @@ class Job:
             accuracy_float=self._float,
             boards=self._boards,
             rows=with_fronts(rows),
+            training=asdict(self._training.recipe) if self._training else None,
         )
         plots: dict[str, bytes] = {}
         for board in self._boards:

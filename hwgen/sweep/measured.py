@@ -18,8 +18,7 @@ RESOURCES = ("lut", "ff", "dsp", "bram")
 
 
 def measure(
-    model: Model,
-    settings: Settings,
+    made: Callable[[], tuple[Model, Settings | None]],
     board: str,
     fps: float | None,
     folder: Path,
@@ -29,8 +28,8 @@ def measure(
     sim: bool,
     progress: Progress,
 ) -> dict:
-    """Build a point into ``folder`` for ``board`` (name or file) and measure it; columns of the
-    table.
+    """Build what is ``made`` into ``folder`` for ``board`` (name or file) and measure it; columns
+    of the table.
 
     ``key`` is what its plan depends on. What the store holds under it is taken as it is, as long
     as the build is there too. Raises ToolError.
@@ -42,6 +41,7 @@ def measure(
     if not current:
         start = time.perf_counter()
         progress(f"{folder.name} build", 0, 1)
+        model, settings = made()
         flow.build(model, board, folder, settings=settings, fps=fps, force=True)
         progress(f"{folder.name} build", 1, 1)
         store.put("build", place, digest(key), time.perf_counter() - start)

@@ -7,6 +7,9 @@ import click
 
 __all__ = ["sweep_options"]
 
+#: Of ``--train`` without a number.
+EPOCHS = 10
+
 
 def sweep_options(command: Callable) -> Callable:
     """Options of ``run.sweep``, and ``--json``."""
@@ -41,6 +44,15 @@ def sweep_options(command: Callable) -> Callable:
             "--synth", metavar="POINTS", help="Measure with Yosys: w4a4, or w4a4-ulx3s, ..."
         ),
         click.option("--sim", metavar="POINTS", help="Simulate with Verilator, likewise."),
+        click.option(
+            "--train",
+            type=int,
+            is_flag=False,
+            flag_value=EPOCHS,
+            metavar="[EPOCHS]",
+            help=f"Train each point on its bits; {EPOCHS} epochs unless told otherwise.",
+        ),
+        click.option("--train-data", metavar="FILE", help="For it, .npz of images and labels."),
         click.option("--json", "as_json", is_flag=True, help="Print the table as JSON."),
     )[::-1]:
         command = option(command)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from hwgen.sweep.labelled import load_test_set
 from hwgen.sweep.points import Point, bits, boards, chosen, rate, span
 from hwgen.sweep.store import Store
 from hwgen.sweep.table import Sweep
+from hwgen.sweep.training import Training, training
 
 __all__ = ["JOBS", "STORE", "sweep"]
 
@@ -44,6 +46,8 @@ def sweep(
     jobs: int = JOBS,
     synth: str | Iterable[str] | None = None,
     sim: str | Iterable[str] | None = None,
+    train: int | None = None,
+    train_data: str | Path | None = None,
     progress: Progress = lambda what, done, of: None,
 ) -> tuple[Sweep, list[Path]]:
     """Accuracy and plan of ``model`` at every combination of bits, on every board of ``on``.
@@ -52,16 +56,19 @@ def sweep(
     that are there already, under the same hash of everything they depend on, are taken as they
     are. ``synth`` and ``sim`` name points to be built, and measured by Yosys or simulated by
     Verilator. ``test`` is an ``.npz`` file of images and labels, to be measured on instead of the
-    reference network's own. Returns what came out and the files that were written.
+    reference network's own. With ``train`` each point is trained that many epochs on its bits, on
+    the images and labels of the ``.npz`` file ``train_data``; without, it is quantised as it is.
+    Returns what came out and the files that were written.
 
     Raises UserError, naming all mistakes, before anything is written.
     """
-    weight_bits, activation_bits, places, found, labelled, *_ = together(
+    weight_bits, activation_bits, places, found, labelled, taught, *_ = together(
         lambda: bits("--weights", weights),
         lambda: bits("--activations", activations),
         lambda: boards(on),
         lambda: find(model, calibrate),
         lambda: load_test_set(test) if test is not None else None,
+        lambda: training(train, train_data),
         lambda: rate(fps),
         lambda: _check_jobs(jobs),
         lambda: Settings(calibration=calibration),  # type: ignore[arg-type]
@@ -77,13 +84,13 @@ def sweep(
     builds = {f"{p}-{b.name}": (p, b) for p, b in (*synthesised, *simulated)}
     together(*(lambda name=name: check_target(folder / name, True) for name in builds))
     with _one_torch_thread():
-        program = _program(found)
+        program = _program(found, taught)
         assert found.calibration is not None, "which has been seen to"
         (images,) = frames_of(list(entries(program)), found.calibration).values()
         found = replace(found, calibration=images.numpy())
         folder.mkdir(parents=True, exist_ok=True)
         with Store(folder / STORE) as store:
-            job = Job(found, program, points, targets, fps, calibration, store, progress)
+            job = Job(found, program, points, targets, fps, calibration, store, progress, taught)
             job.run(jobs)
             more: dict[tuple[Point, str], dict] = {}
             made, files = job.write(folder, more)  # before what takes long, and may go wrong
@@ -91,8 +98,7 @@ def sweep(
                 if not job.plan_of(point, board)["fits"]:
                     continue
                 more[point, board.name] = measured.measure(
-                    found,
-                    job.settings(point),
+                    partial(job.as_built, point),
                     places[board],
                     fps,
                     folder / name,
@@ -116,7 +122,7 @@ def _check_folder(folder: Path) -> None:
         raise UserError(Problem(None, f"{folder} is no folder", "give another --out"))
 
 
-def _program(model: Model) -> fx.GraphModule:
+def _program(model: Model, taught: Training | None) -> fx.GraphModule:
     """The float network, exported once; UserError with everything that is wrong with it."""
     program = load(model.source, model.calibration)
     if is_quantised(program.graph) or model.calibration is None:
@@ -133,7 +139,7 @@ def _program(model: Model) -> fx.GraphModule:
     images = [model.calibration, *([] if model.test is None else [model.test[0]])]
     given = [frames_of(list(entries(program)), some) for some in images]
     found = [problem for some in given for problem in check_frames(program, some)]
-    refuse([*found, *problems(program)])
+    refuse([*found, *problems(program), *(taught.problems(program) if taught else ())])
     return program
 
 

@@ -62,6 +62,7 @@ class Sweep:
     accuracy_float: float | None
     boards: tuple[Board, ...]
     rows: tuple[dict, ...]
+    training: dict | None = None
 
     def on(self, board: Board) -> list[dict]:
         """Rows of one board."""
@@ -80,6 +81,7 @@ class Sweep:
             "model": self.model,
             "fps_asked": self.fps_asked,
             "calibration": self.calibration,
+            "training": self.training,
             "images": self.images,
             "accuracy_float": self.accuracy_float,
             "boards": [asdict(board) for board in self.boards],

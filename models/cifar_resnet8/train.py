@@ -19,7 +19,7 @@ TASK = recipe.Task(
     read=data.read,
     folder=data.FOLDER,
     recipe=RECIPE,
-    finetune=compress.Recipe(epochs=10, bfloat16=True),
+    finetune=compress.Recipe(epochs=20, peak_lr=2e-3, bfloat16=True),
     shipped_tests=500,
 )
 

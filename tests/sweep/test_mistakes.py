@@ -52,6 +52,24 @@ MISTAKES = {
         "input: takes frames of shape (1, 6, 6), and was given (1, 7, 7); "
         "give inputs as the network takes them",
     ),
+    "nothing to train on": (
+        {"train": 3},
+        "there is nothing to train on; give --train-data FILE.npz with images and labels",
+    ),
+    "nothing to train": (
+        {"train_data": "test.npz"},
+        "test.npz is given to train on, and nothing is to be trained; give --train as well",
+    ),
+    "epochs": ({"train": 0, "train_data": "test.npz"}, "--train: 0 epochs; give 1 or more"),
+    "training data": (
+        {"train": 1, "train_data": "wide.npz"},
+        "input: takes frames of shape (1, 6, 6), and was given (1, 7, 7); "
+        "give inputs as the network takes them",
+    ),
+    "classes": (
+        {"train": 1, "train_data": "many.npz"},
+        "a label is 3, and the network has 3 outputs; number the classes from 0 to 2",
+    ),
     "folder": ({"out": "nets.py"}, "nets.py is no folder; give another --out"),
     "build": (
         {"out": ".", "weights": "4", "activations": "4", "sim": "w4a4"},
@@ -68,6 +86,8 @@ def here(place, tmp_path, monkeypatch):
     np.savez("bare.npz", images=images)
     np.savez("short.npz", images=images, labels=np.zeros(3, int))
     np.savez("wide.npz", images=np.ones((4, 1, 7, 7), np.float32), labels=np.zeros(4, int))
+    np.savez("many.npz", images=images, labels=np.arange(4))
+    np.savez("test.npz", images=images, labels=np.zeros(4, int))
     (tmp_path / "w4a4-ulx3s").mkdir()
     return tmp_path
 
