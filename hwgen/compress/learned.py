@@ -15,8 +15,9 @@ import torch
 from torch import fx, nn
 
 from hwgen.compress.observers import Grid
+from hwgen.compress.places import pads
 from hwgen.compress.weights import settle_scales
-from hwgen.frontend.calls import CONSTANT_OPS, WEIGHTED, calls, constant, op_of
+from hwgen.frontend.calls import AVERAGES, CONSTANT_OPS, WEIGHTED, calls, constant, op_of
 from hwgen.frontend.geometry import average_of
 from hwgen.frontend.program import arguments, put, tensor_of
 from hwgen.frontend.ratios import multipliers
@@ -26,7 +27,7 @@ from hwgen.nn.quantize import fake_quantize
 __all__ = ["Learned"]
 
 #: Sums without weights whose multiple of what they read is known. What others round is tied to it.
-_SETTLED = {"add", "avg_pool2d", "adaptive_avg_pool2d", "mean"}
+_SETTLED = {"add", *AVERAGES}
 
 
 class Learned(nn.Module):
@@ -220,8 +221,10 @@ def _tied(program: fx.GraphModule, rounding: list[fx.Node]) -> dict[fx.Node, int
         together = set[fx.Node]().union(*(sets[node] for node in nodes))
         sets.update(dict.fromkeys(together, together))
 
-    (leaving,) = (node for node in program.graph.nodes if node.op == "output")
-    fixed = set(_sources(leaving))
+    (output,) = (node for node in program.graph.nodes if node.op == "output")
+    fixed = set(_sources(output))
+    for pad in pads(program):  # whose numbers are on the grid as it is
+        fixed |= set(_sources(pad))
     first: dict[fx.Node, fx.Node] = {}
     for node in rounding:
         maker = _maker(node)

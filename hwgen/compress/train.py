@@ -15,6 +15,8 @@ from torch import fx
 from torch.nn import functional as F
 
 from hwgen.compress.learned import Learned
+from hwgen.errors import Problem, UserError
+from hwgen.frontend.program import entries, leaving
 
 __all__ = ["Progress", "Recipe", "train"]
 
@@ -78,10 +80,15 @@ def train(
     ``images`` are as the network takes them, float32 or, for a quarter of the memory, uint8 that
     stand for pixel / 255; ``labels`` are integers (N,). ``teacher`` is the float network, in eval
     mode. The result is on grids that ``frontend.read`` takes, of as many bits as before.
+
+    Raises UserError unless the network takes one tensor and returns one, a number for each class.
     """
     recipe = recipe or Recipe()
     if len(images) == 0 or len(images) != len(labels):
         raise ValueError(f"{len(images)} images with {len(labels)} labels: need one for each")
+    if len(entries(program)) > 1 or len(leaving(program)) > 1:
+        reason = "a network with several inputs or outputs cannot be trained"
+        raise UserError(Problem(None, reason, "train it in float, and quantise it"))
     learned = Learned(program)
     optimizer = torch.optim.Adam(
         [

@@ -10,6 +10,7 @@ from torch import fx
 from hwgen.compress import Progress, Recipe, train
 from hwgen.errors import Problem, UserError
 from hwgen.frontend.images import check_frames, frames_of
+from hwgen.frontend.program import entries, leaving
 from hwgen.sweep import inputs
 from hwgen.sweep.labelled import load_test_set
 
@@ -32,15 +33,16 @@ class Training:
 
     def problems(self, program: fx.GraphModule) -> Iterator[Problem]:
         """Why the float ``program`` cannot be trained on this data."""
-        frames = frames_of(self.images[:1])
-        yield from check_frames(program, frames)
-        (entry,) = (node for node in program.graph.nodes if node.op == "placeholder")
+        names = entries(program)
+        if len(names) > 1 or len(leaving(program)) > 1:
+            return  # which no sweep takes
+        yield from check_frames(program, frames_of(list(names), self.images))
+        (entry,) = names.values()
         fixed = (entry.meta.get("shape") or (None,))[0]
         if fixed is not None:
             reason = f"it was exported for batches of {fixed}, and is trained with other ones"
             yield Problem(None, reason, "export it with a batch that may vary")
-        (leaving,) = (node for node in program.graph.nodes if node.op == "output")
-        shape: tuple[int, ...] = leaving.all_input_nodes[0].meta.get("shape") or ()
+        shape: tuple[int, ...] = leaving(program)[0].meta.get("shape") or ()
         if len(shape) != 2:
             reason = f"its output has the shape {shape}"
             yield Problem(None, reason, "only classifiers, with outputs (N, classes), are trained")

@@ -11,6 +11,7 @@ from torch import nn
 from hwgen import models
 from hwgen.compress import Recipe, Settings, quantize, train
 from hwgen.compress.learned import Learned
+from hwgen.errors import UserError
 from hwgen.frontend import accuracy, read
 from hwgen.frontend.calls import op_of
 from hwgen.network import Add, Requantise
@@ -194,3 +195,49 @@ def test_layers_that_share_an_input_are_tied():
     assert sets["b.activation_scale"] == sets["c.activation_scale"]
     assert len(sets) == 4 and len(set(sets.values())) == 3
     assert all(op_of(node) == "fake_quantize" for node in learned._set_of)
+
+
+class Woven(nn.Module):
+    """Concatenation, padding with a number, slices, LeakyReLU, averages and upsampling."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1)
+        self.leaky, self.relu, self.pool = nn.LeakyReLU(0.25), nn.ReLU(), nn.AvgPool2d(2)
+        self.c, self.d = nn.Conv2d(7, 4, 3), nn.Conv2d(4, 4, 1)
+        self.up, self.flatten, self.fc = nn.Upsample(scale_factor=2), nn.Flatten(), nn.LazyLinear(3)
+
+    def forward(self, x):
+        x = torch.cat([self.leaky(self.a(x)), self.relu(self.b(x))], 1)
+        x = nn.functional.pad(self.pool(x), (1, 1, 1, 1), value=0.3)
+        x = self.relu(self.c(x))
+        x = self.up(self.pool(self.d(x) + x))
+        return self.fc(self.flatten(x[:, 1:]))
+
+
+@pytest.mark.parametrize("bits", [(2, 3), (6, 8)])
+def test_all_kinds_of_layers_learn(bits):
+    torch.manual_seed(0)
+    model = Woven()
+    model(torch.from_numpy(IMAGES[:2]))
+    program = quantize(model.eval(), IMAGES, Settings(*bits))
+    labels = np.arange(len(IMAGES)) % 3
+    trained = train(program, IMAGES, labels, Recipe(epochs=2, batch=16, step_lr=0.05))
+    check(trained)
+    before, after = program.state_dict(), trained.state_dict()
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    assert "d.weight" in moved and "add.activation_scale" in moved
+
+
+def test_one_input_and_one_output():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(2, 3, 1), nn.Conv2d(2, 3, 1)
+
+        def forward(self, x):
+            return self.a(x), self.b(x)
+
+    program = quantize(Two().eval(), IMAGES)
+    with pytest.raises(UserError, match="several inputs or outputs cannot be trained"):
+        train(program, IMAGES, np.zeros(len(IMAGES), int))
