@@ -379,22 +379,27 @@ def _foldings(op: Conv2d | WinogradConv2d, tile: int, family: str) -> Iterator[W
         if spec is not None:
             least = multipliers
             yield from _styled(spec, family)
-    if least == float("inf"):
-        yield from _starved(op, tile, family)
+    # A beat of one pixel suits every neighbour.
+    yield from _simple(op, tile, family, (1, 1))
+    widest = gcd(tile, op.input.map_shape[1]), gcd(tile, op.output_size[1])
+    if least == float("inf") and widest != (1, 1):
+        yield from _simple(op, tile, family, widest)
 
 
-def _starved(op: Conv2d | WinogradConv2d, tile: int, family: str) -> Iterator[WinogradSpec]:
-    """Foldings for layers of so few channels that none keeps the array busy: small ones, with the
-    widest streams, those that no other beats in cycles and multipliers."""
-    wide = gcd(tile, op.input.map_shape[1]), gcd(tile, op.output_size[1])
+def _simple(
+    op: Conv2d | WinogradConv2d, tile: int, family: str, pixels: tuple[int, int]
+) -> Iterator[WinogradSpec]:
+    """Foldings of one tile at a time with beats of ``pixels`` that no other beats in cycles and
+    multipliers; of those that streams slow down, only the small ones."""
     specs = [
-        WinogradSpec((op,), tile, ins, outs, 1, *wide)
+        WinogradSpec((op,), tile, ins, outs, 1, *pixels)
         for ins in _lanes(op.input.channels)
         for outs in _lanes(op.output.channels)
     ]
     least = float("inf")
     for spec in sorted(specs, key=lambda spec: (spec.schedule().steps, spec.multipliers)):
-        if spec.multipliers < min(least, STARVED):
+        small = spec.multipliers < STARVED or spec.schedule().steps <= 1.05 * spec.ideal
+        if spec.multipliers < least and small:
             least = spec.multipliers
             yield from _styled(spec, family)
 
