@@ -11,6 +11,7 @@ __all__ = [
     "CONCATS",
     "CONSTANT_OPS",
     "CONVS",
+    "DOMAIN_CONVS",
     "MAX_POOLS",
     "PADS",
     "RESHAPES",
@@ -41,9 +42,11 @@ CONSTANT_OPS = {"fake_quantize", "binarize"}
 #: Layers that have weights in the integer network.
 CONVS = {"conv1d", "conv2d"}
 WEIGHTED = {*CONVS, "linear"}
+#: The same, with weights in Winograd's domain.
+DOMAIN_CONVS = {"winograd_conv2d"}
 AVERAGES = {"avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "mean"}
 #: Ops whose results are sums, wider than what goes in: they are rounded afterwards.
-SUMS = {*WEIGHTED, *AVERAGES, "add"}
+SUMS = {*WEIGHTED, *DOMAIN_CONVS, *AVERAGES, "add"}
 #: Ops that become weights, where an operand is stored or a number.
 CONSTANTS = {"batch_norm", "sub", "rsub", "mul", "div", "neg"}
 #: Activations that the clipping of a rounding does.
@@ -87,7 +90,7 @@ def layer_of(node: fx.Node) -> str:
 
     A call outside of torch's layers has the name of its module and its own: ``layer1.0.add``.
     """
-    if op_of(node) in (*WEIGHTED, "batch_norm"):
+    if op_of(node) in (*WEIGHTED, *DOMAIN_CONVS, "batch_norm"):
         weight = constant(node.args[1])
         if weight is not None:
             target = str(weight.target)

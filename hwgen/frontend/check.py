@@ -11,6 +11,7 @@ from hwgen.frontend.affine import is_affine, source_of
 from hwgen.frontend.calls import (
     ASIDE,
     CONSTANT_OPS,
+    DOMAIN_CONVS,
     WEIGHTED,
     calls,
     constant,
@@ -121,4 +122,4 @@ def _weights(program: fx.GraphModule, node: fx.Node, layer: str) -> Iterator[Pro
 
 _COUNTER = "num_batches_tracked"
 # Calls that read stored tensors.
-_STORED = {*WEIGHTED, "batch_norm", "prelu"}
+_STORED = {*WEIGHTED, *DOMAIN_CONVS, "batch_norm", "prelu"}

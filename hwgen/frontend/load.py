@@ -11,7 +11,8 @@ from torch import fx, nn
 from torch.export import ExportedProgram
 from torch.utils._pytree import treespec_dumps
 
-import hwgen.nn.quantize  # noqa: F401  registers the ops that programs may hold
+import hwgen.nn.quantize
+import hwgen.nn.winograd  # noqa: F401  both register the ops that programs may hold
 from hwgen.errors import Problem, UserError
 from hwgen.frontend.archive import read_archive
 from hwgen.frontend.decomposed import is_decomposed, is_dequantize, is_quantize

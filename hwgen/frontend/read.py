@@ -11,7 +11,7 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from hwgen.errors import Problem, refuse
-from hwgen.frontend.calls import WEIGHTED, calls, layer_of, op_of
+from hwgen.frontend.calls import DOMAIN_CONVS, WEIGHTED, calls, layer_of, op_of
 from hwgen.frontend.check import problems
 from hwgen.frontend.decomposed import is_decomposed
 from hwgen.frontend.load import load
@@ -61,7 +61,7 @@ def read_pairs(graph: fx.GraphModule) -> list[tuple[fx.Node, Node]]:
 
 def _unquantised(graph: fx.GraphModule):
     for node in calls(graph):
-        if op_of(node) in WEIGHTED and arguments(node)["weight"].op == "get_attr":
+        if op_of(node) in WEIGHTED | DOMAIN_CONVS and arguments(node)["weight"].op == "get_attr":
             yield Problem(layer_of(node), "its weight is not quantised", remedy_of(graph))
         elif op_of(node) == "batch_norm":
             yield Problem(layer_of(node), "batch norm is not folded into weights", remedy_of(graph))

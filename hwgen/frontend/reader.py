@@ -22,6 +22,7 @@ from hwgen.frontend.calls import (
     op_of,
     read_by,
 )
+from hwgen.frontend.domain import domain_conv
 from hwgen.frontend.geometry import (
     Padding,
     average_of,
@@ -53,6 +54,7 @@ class Reader(Rounder):
             "fake_quantize": self._quantise,
             "binarize": self._sign,
             "linear": self._linear,
+            "winograd_conv2d": self._domain_conv,
             "add": self._sum_of_two,
             "flatten": self._flatten,
             "slice": self._part,
@@ -124,6 +126,12 @@ class Reader(Rounder):
             arguments(call)["groups"],
         )
         return Value(self._add(call, layer_of(call), op, source.node, scale=scales), scales)
+
+    def _domain_conv(self, call: fx.Node) -> Value:
+        source = self._settled(call, absorbs="zero")
+        op, step = domain_conv(self.graph, call, source.node.type, source.padding)
+        node = self._add(call, layer_of(call), op, source.node, scale=step)
+        return Value(node, (step,) * op.output.channels)
 
     def _linear(self, call: fx.Node) -> Value:
         source = self._settled(call, signs=True)
