@@ -190,3 +190,19 @@ def test_finetune_command(tmp_path):
     assert info["command"].endswith("digits_mlp " + " ".join(asked[1:]) + " --seed 0 --threads 1")
     result = CliRunner().invoke(measure.main, ["digits_mlp", "--folder", str(tmp_path)])
     assert f"w2a3: {info['integer_accuracy_percent']:.2f} %" in result.output
+
+
+def test_the_table_in_the_docs():
+    text = (reference.Path(__file__).parents[1] / "docs" / "training.md").read_text()
+    rows = {row.split("`")[1]: row for row in text.splitlines() if row.startswith("| `")}
+    assert list(rows) and set(rows) == set(models.names())
+    for name, row in rows.items():
+        info = models.load(name).info
+        start = info if name in NAMES else models.load(info["name"]).info
+        columns = [cell.strip() for cell in row.split("|")][1:-1]
+        assert columns[2:5] == [
+            f"{start['multiply_adds']:,}",
+            f"{start['accuracy_percent']:.2f} %",
+            f"{info['integer_accuracy_percent']:.2f} %",
+        ]
+    assert f"{models.load('cifar_resnet8_w4a4').info['before_training_percent']:.2f} %" in text
