@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench bench-vgg16 bench-nngen fuzz lint clean
+.PHONY: demo test bench bench-nngen bench-spiking bench-vgg16 fuzz lint clean
 
 demo: .venv/ready
 	$(BIN)/hwgen build fashion_cnn --board ulx3s --out build/demo --force
@@ -25,6 +25,9 @@ bench-vgg16: .venv/ready
 
 bench-nngen: .venv/ready
 	$(BIN)/python -m benchmarks.nngen
+
+bench-spiking: .venv/ready
+	$(BIN)/python -m benchmarks.spiking
 
 # Random networks through the whole way: make fuzz N=200
 fuzz: .venv/ready

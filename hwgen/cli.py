@@ -121,6 +121,9 @@ def network_options(command: Callable) -> Callable:
             default="auto",
             help="direct, winograd-f2 or winograd-f4, or a table: conv1=direct,default=winograd.",
         ),
+        click.option(
+            "--approximate", is_flag=True, help="Round neurons' constants that do not fit."
+        ),
         click.option("--fps", type=float, help="Frames a second wanted; else as fast as fits."),
         click.option(
             "--max-port-width",
@@ -336,10 +339,10 @@ def _arguments(options: dict) -> dict:
             if name == "weights" and isinstance(both, dict):
                 chosen[name].pop("input", None)  # the network's input has no weights
     given = {name: value for name, value in chosen.items() if value is not None}
-    calibration = options.pop("calibration")
-    if not given and not _is_given("calibration"):
+    others = {name: options.pop(name) for name in ("calibration", "approximate")}
+    if not given and not any(map(_is_given, others)):
         return options  # a network that is already quantised leaves nothing to choose
-    return {**options, "settings": Settings(**given, calibration=calibration)}
+    return {**options, "settings": Settings(**given, **others)}
 
 
 def _is_given(name: str) -> bool:

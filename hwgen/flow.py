@@ -2,17 +2,25 @@
 
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-from torch import fx
+from torch import fx, nn
 
 from hwgen.board import load_board
-from hwgen.compress import Decisions, Settings, compare, decisions, quantize
+from hwgen.compress import (
+    Decisions,
+    Settings,
+    compare,
+    decisions,
+    distance,
+    quantize,
+    spiking_network,
+)
 from hwgen.emit import check_target, write_build, write_ip
 from hwgen.errors import Problem, UserError, together
 from hwgen.frontend import (
@@ -21,17 +29,20 @@ from hwgen.frontend import (
     count_of,
     first_of,
     is_quantised,
+    is_spiking,
     load,
     load_calibration,
+    load_events,
     quantise_input,
     read,
 )
+from hwgen.frontend.images import frames_of
 from hwgen.frontend.program import ORIGIN
 from hwgen.manifest import read_manifest
 from hwgen.model import Data, Model, ModelLike, find
 from hwgen.network import Network, StoreError, load_network
 from hwgen.plan import Engines, Plan, PlanError, check_names, plan, plan_from_json
-from hwgen.plan.pipeline import play_stages, solo
+from hwgen.plan.pipeline import decided, play_stages, solo
 from hwgen.report import record
 from hwgen.report.page import write_page
 from hwgen.sim import Result, build_binary
@@ -73,11 +84,14 @@ class Integers:
     distance: int
     decisions: Decisions
     quantised_by: str | None = None
+    rounded: str | None = None
+    """What rounding constants did, where ``Settings.approximate`` let it happen."""
 
     @property
     def report(self) -> dict:
         """What a report says of it."""
-        return {"largest_lsb": self.distance, "quantised_by": self.quantised_by}
+        told = {"largest_lsb": self.distance, "quantised_by": self.quantised_by}
+        return told | ({"rounded": self.rounded} if self.rounded else {})
 
 
 def integers(
@@ -87,6 +101,8 @@ def integers(
 
     Accuracy is measured on its test set, or else on its calibration data if that has labels.
     """
+    if isinstance(model.source, nn.Module) and is_spiking(model.source):
+        return _spiking(model, model.source, settings or Settings(), progress)
     progress("reading the network")
     floats = load(model.source, model.calibration)
     if is_quantised(floats.graph):
@@ -104,8 +120,47 @@ def integers(
         images, labels = model.test or (frames, model.labels)
         progress(f"deciding on {count_of(images)} images")
         chosen = decisions(floats, network, images, labels)
-    distance = max(d.largest for d in differences.values())
-    return Integers(network, distance, chosen, program.meta.get(ORIGIN))
+    largest = max(d.largest for d in differences.values())
+    return Integers(network, largest, chosen, program.meta.get(ORIGIN))
+
+
+def _spiking(model: Model, module: nn.Module, settings: Settings, progress: Progress) -> Integers:
+    """The same of a spiking network, whose constants may have been rounded."""
+    progress("quantising")
+    assert model.calibration is not None, "which find has seen to"
+    frames = frames_of(["input"], model.calibration)["input"].numpy()
+    network, changed = spiking_network(module, settings, frames)
+    images, labels = model.test or (frames, model.labels)
+    progress(f"deciding on {count_of(images)} images")
+    chosen, rounded = decisions(module.eval(), network, images, labels), None
+    if changed is not None:
+        what = "; ".join(f"{name} {told}" for name, told in network.notes if "rounded" in told)
+        after = decisions(changed.eval(), network, images, labels)
+        rounded = f"{what}; in float alone {_percent(chosen)} become {_percent(after)}"
+    return Integers(network, distance(network, frames[:100]), chosen, None, rounded)
+
+
+def _percent(chosen: Decisions) -> str:
+    if chosen.float is None:
+        return f"{chosen.agreement or 100:.2f} % equal to the integers"
+    return f"{chosen.float:.2f} % right"
+
+
+def _of_data(network: Network, planned: Plan, frames: Mapping[str, np.ndarray]) -> dict:
+    """What a report holds where data decides the cycles: mean and most over ``frames``, integers,
+    and the worst."""
+    data, count = decided(planned.stages, network, frames), count_of(frames)
+    if data is None or count < 2:
+        return {}
+    ends = np.array(play_stages(planned.stages, count, data=data).ends)
+    return {
+        "data": {
+            "frames": count,
+            "interval_mean": round(float(ends[-1] - ends[0]) / (len(ends) - 1), 1),
+            "interval_most": int(np.diff(ends).max()),
+            "interval_worst": planned.interval,
+        }
+    }
 
 
 def _as_it_is(program: fx.GraphModule, settings: Settings | None) -> fx.GraphModule:
@@ -163,6 +218,7 @@ def build(
     planned = plan(made.network, target, fps, progress, engine, max_port_width)
     frames = _frames(found, made.network)
     report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
+    report |= _of_data(made.network, planned, frames)
     manifest = write_build(
         folder, found.name, made.network, planned, frames, report, force, progress
     )
@@ -265,7 +321,8 @@ def simulate(
             )
         )
     free, stalled = results
-    foretold = play_stages(planned.stages, count).ends
+    data = decided(planned.stages, network, given)
+    foretold = play_stages(planned.stages, count, data=data).ends
     first = free.first_input_cycle or 0
     ends = tuple(cycle - first for cycle in free.last_output_cycles)
     changes = {
@@ -288,6 +345,8 @@ def simulate(
 
 
 def _given_frames(folder: Path, network: Network, images: Data | None) -> dict[str, np.ndarray]:
+    if isinstance(images, str | Path) and (events := load_events(images, network)) is not None:
+        return quantise_input(network, events)
     if images is not None:
         given = load_calibration(images) if isinstance(images, str | Path) else images
         return quantise_input(network, given)
@@ -332,6 +391,7 @@ def estimate(
     made = integers(found, settings, progress)
     planned = plan(made.network, target, fps, progress, engine, max_port_width)
     report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
+    report |= _of_data(made.network, planned, _frames(found, made.network))
     if synth:
         with tempfile.TemporaryDirectory(prefix="hwgen-") as temporary:
             place = Path(temporary) / "build"

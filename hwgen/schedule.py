@@ -149,6 +149,17 @@ class Process:
         """Steps, so also least cycles, a frame; on average, rounded up, where data decides."""
         return ceil(prod(loop.mean if isinstance(loop, Trips) else loop for loop in self.loops))
 
+    @property
+    def worst(self) -> int:
+        """Steps a frame where the data asks for most."""
+        n = self.decided
+        if n is None:
+            return self.steps
+        pattern: tuple[int, ...] = self.loops[n].worst  # type: ignore[union-attr]
+        begun = prod(self.most[:n])
+        trips = begun // len(pattern) * sum(pattern) + sum(pattern[: begun % len(pattern)])
+        return trips * prod(self.most[n + 1 :])
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -161,6 +172,11 @@ class Schedule:
     def steps(self) -> int:
         """Steps a frame of the longest process: a bound on the interval that waiting can reach."""
         return max(process.steps for process in self.processes.values())
+
+    @property
+    def worst(self) -> int:
+        """The same, where the data asks for most."""
+        return max(process.worst for process in self.processes.values())
 
 
 def chosen(at: At, loop: int, trip: int) -> list[int]:

@@ -94,6 +94,14 @@ def _summary(report: dict) -> None:
         f"cycles       {cycles['interval']['estimated']:,} between frames, "
         f"{cycles['latency']['estimated']:,} from first input to last output"
     )
+    if data := report.get("data"):
+        out.print(
+            f"             {data['interval_mean']:,.1f} between frames on average over "
+            f"{data['frames']} of them, at most {data['interval_most']:,}; "
+            f"{data['interval_worst']:,} at worst"
+        )
+    if report.get("rounded"):
+        out.print(f"rounded      {plain(report['rounded'])}")
     multipliers = report["multipliers"]
     out.print(
         f"multipliers  {multipliers['mac']:,} for multiply-adds, "

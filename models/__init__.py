@@ -21,6 +21,7 @@ from .cifar_resnet8 import CifarResNet8
 from .digits_mlp import DigitsMLP
 from .fashion_cnn import FashionCNN
 from .kws_dscnn import KwsDSCNN
+from .mnist_snn import MnistSNN
 from .reference import Reference, ReferenceFilesError, accuracy
 
 __all__ = ["Reference", "ReferenceFilesError", "accuracy", "load", "names"]
@@ -30,6 +31,7 @@ _NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "digits_mlp": DigitsMLP,
     "fashion_cnn": FashionCNN,
     "kws_dscnn": KwsDSCNN,
+    "mnist_snn": MnistSNN,
 }
 
 

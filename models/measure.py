@@ -13,8 +13,8 @@ from typing import Any
 import click
 import numpy as np
 
-from hwgen.compress import Settings, quantize
-from hwgen.frontend import accuracy, read
+from hwgen.compress import Settings, quantize, spiking_network
+from hwgen.frontend import accuracy, is_spiking, read
 from hwgen.network import Network
 
 from . import finetuned, load, reference
@@ -25,6 +25,8 @@ BITS = 8
 
 def integers(network: reference.Reference, bits: int = BITS) -> Network:
     """What `hwgen build` makes of a network by default: quantised after training."""
+    if is_spiking(network.module):
+        return spiking_network(network.module, Settings(weights=bits), network.calibration)[0]
     return read(quantize(network.module, network.calibration, Settings(bits, bits)))
 
 
@@ -36,17 +38,18 @@ def measure(task: Task, folder: Path, data: Path | None) -> Iterator[str]:
     network, dataset = load(task.name, folder), read_data(task, data)
     images, labels = reference.pixels(dataset.test_images), dataset.test_labels.astype(np.int64)
     measured = reference.accuracy(network.module, images, labels)
+    bits = network.info.get("integer_bits", BITS)  # synapses are trained for theirs
     found = {
         "accuracy_percent": measured,
         "accuracy_images": len(images),
-        "integer_bits": BITS,
-        "integer_accuracy_percent": accuracy(integers(network), images, labels),
+        "integer_bits": bits,
+        "integer_accuracy_percent": accuracy(integers(network, bits), images, labels),
         "integer_command": f"python -m hwgen.models.measure {task.name}",
     }
     _write(folder / reference.INFO, network.info | found)
     yield (
         f"{task.name} on {len(images)} test images: {measured:.2f} % in float, "
-        f"{found['integer_accuracy_percent']:.2f} % in integers of {BITS} bits"
+        f"{found['integer_accuracy_percent']:.2f} % in integers of {bits} bits"
     )
     for path in sorted(folder.glob("w*a*.pt2")):
         trained = finetuned.load(folder, path.stem, network)

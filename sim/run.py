@@ -123,7 +123,10 @@ def _checked(network: Network, frames: Frames) -> dict[str, np.ndarray]:
 
 def _silence(network: Network) -> int:
     """Cycles a frame that the slowest layer may take on its own: one operation a cycle, twice."""
-    slowest = max(max(getattr(node.op, "macs", 0), np.prod(node.type.shape)) for node in network)
+    slowest = max(
+        max(getattr(node.op, "operations", getattr(node.op, "macs", 0)), np.prod(node.type.shape))
+        for node in network
+    )
     return 10_000 + 2 * int(slowest)
 
 

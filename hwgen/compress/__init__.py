@@ -4,6 +4,7 @@ from hwgen.compress.compare import Difference, compare
 from hwgen.compress.decisions import Decisions, decisions
 from hwgen.compress.quantize import quantize
 from hwgen.compress.settings import Settings
+from hwgen.compress.spiking import distance, spiking_network
 from hwgen.compress.train import Progress, Recipe, train
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "Settings",
     "compare",
     "decisions",
+    "distance",
     "quantize",
+    "spiking_network",
     "train",
 ]

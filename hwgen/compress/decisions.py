@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import fx
+from torch import fx, nn
 
 from hwgen.errors import Problem, UserError
 from hwgen.frontend.images import Images, batches, count_of, frames_of, quantise_input
@@ -34,7 +34,7 @@ class Decisions:
 
 
 def decisions(
-    program: fx.GraphModule, network: Network, images: Images, labels: np.ndarray | None = None
+    program: nn.Module, network: Network, images: Images, labels: np.ndarray | None = None
 ) -> Decisions:
     """Run ``images`` through a float program and the ``network`` made of it.
 
@@ -48,7 +48,8 @@ def decisions(
     if labels is not None and labels.max(initial=0) >= classes:
         reason = f"a label is {labels.max()}, and the network has {classes} outputs"
         raise UserError(Problem(None, reason, f"number the classes from 0 to {classes - 1}"))
-    frames = frames_of(list(entries(program)), images)
+    names = [*entries(program)] if isinstance(program, fx.GraphModule) else [network.input.name]
+    frames = frames_of(names, images)
     count = count_of(frames)
     whole = network.compute(quantise_input(network, frames))
     chosen = whole.reshape(count, -1).argmax(1)
@@ -61,21 +62,27 @@ def decisions(
     return Decisions(right[0], right[1], agreement, count)
 
 
-def _batch(program: fx.GraphModule) -> int:
+def _batch(program: nn.Module) -> int:
     """How many frames the program takes at once: some were exported for a fixed number."""
-    if ORIGIN in program.meta:  # rewritten since, for any number
+    if not isinstance(program, fx.GraphModule) or ORIGIN in program.meta:
+        # Rewritten since, or never exported: for any number.
         return BATCH
     entry = next(iter(entries(program).values()))
     return (entry.meta.get("shape") or (None,))[0] or BATCH
 
 
-def _choices(program: fx.GraphModule, batch: tuple[torch.Tensor, ...]) -> np.ndarray:
+def _choices(program: nn.Module, batch: tuple[torch.Tensor, ...]) -> np.ndarray:
     size, count = _batch(program), len(batch[0])
     if size != BATCH and count < size:
         batch = tuple(
             torch.cat([given, given[:1].expand(size - count, *given.shape[1:])]) for given in batch
         )
     with torch.no_grad():
-        outputs = program(*(given.double() if ORIGIN in program.meta else given for given in batch))
+        outputs = program(
+            *(
+                given.double() if ORIGIN in getattr(program, "meta", ()) else given
+                for given in batch
+            )
+        )
     outputs = outputs[0] if isinstance(outputs, tuple | list) else outputs
     return outputs.reshape(len(batch[0]), -1).argmax(1).numpy()

@@ -21,7 +21,8 @@ class Settings:
     activations ``"input"`` for the network's input, or the names of several. The activations of a
     layer are the integers that leave it. ``output_bits`` is for the network's outputs: logits are
     few, and ties among narrow ones cost accuracy. ``calibration`` says how ranges follow from what
-    is observed.
+    is observed. With ``approximate``, constants of spiking neurons that hardware cannot hold are
+    rounded.
 
     Raises UserError.
     """
@@ -30,6 +31,7 @@ class Settings:
     activations: Bits = 8
     output_bits: int = 16
     calibration: Calibration = "mse"
+    approximate: bool = False
 
     def __post_init__(self):
         refuse(self._nonsense())

@@ -52,7 +52,10 @@ def write_bench(folder: Path, manifest: Manifest, network: Network, frames: Fram
 
 
 def _operations(network: Network) -> int:
-    return sum(max(getattr(node.op, "macs", 0), prod(node.type.shape)) for node in network)
+    return sum(
+        max(getattr(node.op, "operations", getattr(node.op, "macs", 0)), prod(node.type.shape))
+        for node in network
+    )
 
 
 def _narrow(integers: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Networks from torch (and later QONNX, NIR) to integers, and the up-front support check."""
 
 from hwgen.frontend.decomposed import is_quantised
+from hwgen.frontend.events import load_events
 from hwgen.frontend.images import (
     Images,
     accuracy,
@@ -14,6 +15,7 @@ from hwgen.frontend.labels import load_labels
 from hwgen.frontend.load import Source, load
 from hwgen.frontend.pt2e import adopt
 from hwgen.frontend.read import read
+from hwgen.frontend.spiking import is_spiking
 
 __all__ = [
     "Images",
@@ -24,8 +26,10 @@ __all__ = [
     "count_of",
     "first_of",
     "is_quantised",
+    "is_spiking",
     "load",
     "load_calibration",
+    "load_events",
     "load_labels",
     "quantise_input",
     "read",

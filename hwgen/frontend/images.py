@@ -10,7 +10,7 @@ from torch import fx
 
 from hwgen.errors import Problem, UserError, refuse
 from hwgen.frontend.program import entries
-from hwgen.network import Network
+from hwgen.network import Network, spike_train
 
 __all__ = [
     "Images",
@@ -170,16 +170,21 @@ def quantise_input(network: Network, images: Images) -> dict[str, np.ndarray]:
     """The integers that enter the network, by input: (N, C, H, W) floats to (N, H, W, C), (N, C, L)
     to (N, 1, L, C), (N, F) to (N, F).
 
+    A network that takes vectors flattens maps as torch does; spike trains are (N, T, F).
     ``clip(round(x / scale) + zero_point, lo, hi)``, in float64, half to even. Raises UserError.
     """
     made, problems = {}, []
     for name, tensor in frames_of([node.name for node in network.inputs], images).items():
-        frames = tensor.numpy()
-        if frames.ndim == 3:
+        frames, source = tensor.numpy(), network[name].type
+        train = spike_train(source.shape[0], source.channels)
+        if frames.ndim == 3 and source.integers == train:
+            frames = frames.transpose(0, 2, 1)[..., None]  # (N, T, F) are maps (N, F, T, 1)
+        elif frames.ndim == 3:
             frames = frames[:, :, None]  # lines are maps of one row
+        if frames.ndim == 4 and len(source.shape) == 1:
+            frames = frames.reshape(len(frames), -1)
         if frames.ndim == 4:
             frames = np.ascontiguousarray(frames.transpose(0, 2, 3, 1))
-        source = network[name].type
         if frames.shape[1:] != source.shape:
             reason = f"takes (N, {', '.join(map(str, source.shape))}) after the channels"
             reason += f" are moved last, and was given {frames.shape}"

@@ -163,6 +163,11 @@ class SpikingLinear(_Neurons):
         return self.input.shape[0]
 
     @property
+    def operations(self) -> int:
+        """Synaptic operations and updates of neurons a frame, if every input spikes each time."""
+        return self.steps * (self.input.channels + 1) * self.neurons
+
+    @property
     def index_bits(self) -> int:
         """Bits of a synapse."""
         return (len(self.codebook) - 1).bit_length()

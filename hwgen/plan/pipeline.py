@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from hwgen.beats import Beats
 from hwgen.cost import Area
-from hwgen.game import Link, Played, play
+from hwgen.game import Data, Link, Played, play
 from hwgen.manifest import identifier
 from hwgen.network import Input, Network, Node
+from hwgen.network.graph import Frames
 from hwgen.rtl_templates import ConvertSpec, FifoSpec, ForkSpec, Spec
 
 __all__ = [
@@ -15,6 +18,7 @@ __all__ = [
     "Source",
     "Stage",
     "assemble",
+    "decided",
     "input_ports",
     "links",
     "needed_depths",
@@ -36,6 +40,9 @@ WORLD: Source = ("", "")
 
 #: A FIFO that can hold a frame is taken to be as good as an endless one, up to so many beats.
 ROOMY = 1 << 16
+
+#: Frames whose tensors are in memory at once.
+BATCH = 250
 
 #: Frames after which a game that never came back to an earlier state is taken to be steady.
 MOST_FRAMES = 64
@@ -101,10 +108,28 @@ def outputs_of(network: Network, stages: Sequence[Stage]) -> tuple[tuple[str, So
     return tuple(found)
 
 
-def play_stages(stages: Sequence[Stage], frames: int, until_steady: bool = False) -> Played:
+def play_stages(
+    stages: Sequence[Stage], frames: int, until_steady: bool = False, data: Data | None = None
+) -> Played:
     """The token game over ``stages``."""
     schedules = {stage.name: stage.spec.schedule() for stage in stages}
-    return play(schedules, links(stages), frames, until_steady)
+    return play(schedules, links(stages), frames, until_steady, data)
+
+
+def decided(stages: Sequence[Stage], network: Network, frames: Frames) -> Data | None:
+    """Trip counts that ``frames`` (N, *input shape) decide; None if data decides none."""
+    counted = [stage for stage in stages if hasattr(stage.spec, "trips")]
+    if not counted:
+        return None
+    parts: dict[tuple[str, str], list[np.ndarray]] = {}
+    entering = network.given(frames)
+    for start in range(0, len(next(iter(entering.values()))), BATCH):
+        tensors = network.trace({n: some[start : start + BATCH] for n, some in entering.items()})
+        for stage in counted:
+            given = [tensors[name] for name in network[stage.node or ""].inputs]
+            for name, counts in stage.spec.trips(*given).items():  # type: ignore[attr-defined]
+                parts.setdefault((stage.name, name), []).append(counts)
+    return {key: np.concatenate(some) for key, some in parts.items()}
 
 
 def steady(stages: Sequence[Stage]) -> Played:
@@ -248,7 +273,7 @@ def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
         return None if played.deadlock else played.interval
 
     plain = interval({})
-    if plain is not None and plain <= max(stage.interval for stage in stages):
+    if plain is not None and plain <= max(stage.spec.schedule().worst for stage in stages):
         return {}
     names = fifo_names(stages)
     roomy = {

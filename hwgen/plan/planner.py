@@ -100,7 +100,7 @@ def plan(
         if excess:
             # Plumbing that the solver did not see: leave it room and choose again.
             room = Area(*(getattr(room, r) - excess.get(r, 0) for r in RESOURCES))
-        elif asked is not None and made.interval > asked:
+        elif asked is not None and made.expected > asked:
             # Together they are slower than each alone, even with all the room between them.
             limit = max(candidate.interval for candidate in chosen) - 1
         else:

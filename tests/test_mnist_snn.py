@@ -1,0 +1,50 @@
+"""The spiking reference network: what model.json says of it is so, and it builds."""
+
+import numpy as np
+import pytest
+
+from hwgen import flow, models
+from hwgen.compress import Settings, distance, spiking_network
+from hwgen.frontend import accuracy
+
+
+@pytest.fixture(scope="module")
+def network():
+    return models.load("mnist_snn")
+
+
+def test_integers_of_4_bits(network):
+    info = network.info
+    assert info["integer_accuracy_percent"] >= 98.0
+    assert info["integer_accuracy_percent"] >= info["float_network_accuracy_percent"] - 0.5
+    assert info["steps"] >= 8
+    made, rounded = spiking_network(network.module, Settings(weights=4), network.calibration)
+    assert rounded is None
+    layers = [node.op for node in made if node.op.kind == "spiking_linear"]
+    assert [(op.neurons, op.input.channels) for op in layers] == [(128, 784), (10, 128)]
+    assert all(op.index_bits == 4 and not op.saturates for op in layers)
+    assert distance(made, network.calibration[:50]) == 0
+    # All of the test set takes ten seconds; a part of it differs by chance.
+    assert accuracy(made, network.test_images, network.test_labels) == pytest.approx(
+        info["integer_accuracy_percent"], abs=1e-6
+    )
+
+
+def test_the_weights_are_the_codebook(network):
+    """The default of 8 bits a weight finds the 16 values that were trained."""
+    for bits in (4, 8):
+        made, _ = spiking_network(network.module, Settings(weights=bits), network.calibration[:50])
+        ops = [node.op for node in made if node.op.kind == "spiking_linear"]
+        assert [op.index_bits for op in ops] == [4, 4]
+        weight = network.module.fc1.weight.detach().numpy()
+        assert len(np.unique(weight)) <= 16
+        assert np.array_equal(
+            ops[0].weights / ops[0].weights.max(), weight.astype(float) / weight.max()
+        )
+
+
+def test_it_is_bit_exact(network, tmp_path):
+    flow.build("mnist_snn", "arty_a7_100t", tmp_path / "x", fps=10_000)
+    result = flow.simulate(tmp_path / "x", frames=4)
+    assert result.bit_exact and result.cycles_exact
+    assert result.report["data"]["interval_mean"] < 11_000
