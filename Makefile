@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench bench-nngen bench-spiking bench-vgg16 fuzz lint clean
+.PHONY: demo test bench bench-nngen bench-spiking bench-vgg16 bench-winograd fuzz lint clean
 
 demo: .venv/ready
 	$(BIN)/hwgen build fashion_cnn --board ulx3s --out build/demo --force
@@ -28,6 +28,10 @@ bench-nngen: .venv/ready
 
 bench-spiking: .venv/ready
 	$(BIN)/python -m benchmarks.spiking
+
+# Go on, or measure some layers again: make bench-winograd LAYERS=vgg16.conv3_1,resnet18.layer4
+bench-winograd: .venv/ready
+	$(BIN)/python -m benchmarks.winograd $(if $(LAYERS),--layers $(LAYERS))
 
 # Random networks through the whole way: make fuzz N=200
 fuzz: .venv/ready
