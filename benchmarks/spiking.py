@@ -1,13 +1,14 @@
 """The spiking core in numbers: growth with its neurons, and mnist_snn on two families.
 
 `python -m benchmarks.spiking` (`make bench-spiking`) writes `docs/benchmarks/spiking.json`;
-`python -m benchmarks.spiking growth` and `... networks` renew a part of it.
+`python -m benchmarks.spiking growth`, `... networks` and `... curves` renew a part of it.
 """
 
 import json
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from benchmarks.machine import machine, versions
 from hwgen import flow, models
 from hwgen.board import load_board
 from hwgen.compress.settings import Settings
-from hwgen.compress.spiking import spiking_network
+from hwgen.compress.spiking import quantize_spiking, spiking_network
 from hwgen.frontend import accuracy, quantise_input
+from hwgen.frontend.spiking import SpikingModel, read_spiking
+from hwgen.frontend.spiking_network import to_network
 from hwgen.network import SpikingLinear
 from hwgen.network.spiking import derived_bits, spike_train
 from hwgen.plan.pipeline import decided, play_stages
@@ -137,6 +140,24 @@ def network(name: str) -> dict:
     return row
 
 
+def curves(name: str) -> dict:
+    """Accuracy against steps and against bits of an index, nothing being trained for them."""
+    found = models.load(name)
+    exact = read_spiking(found.module)
+    images, labels = found.test_images, found.test_labels
+
+    def percent(model: SpikingModel, bits: int) -> float:
+        quantised = quantize_spiking(model, Settings(weights=bits), found.calibration)
+        return accuracy(to_network(quantised), images, labels)
+
+    rows: dict = {"steps": {}, "index_bits": {}}
+    for steps in (4, 6, 8, 10, 15, 25):
+        rows["steps"][steps] = percent(replace(exact, steps=steps), 4)
+    for bits in (1, 2, 3, 4):
+        rows["index_bits"][bits] = percent(exact, bits)
+    return rows
+
+
 def _built(name: str, board: str, fps: float, made, frames: dict) -> dict:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "build"
@@ -162,12 +183,14 @@ def _built(name: str, board: str, fps: float, made, frames: dict) -> dict:
 
 def main() -> None:
     """Measure, and write down what was found."""
-    parts = sys.argv[1:] or ["growth", "networks"]
+    parts = sys.argv[1:] or ["growth", "networks", "curves"]
     found: dict = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     if "growth" in parts:
         found["growth"] = growth()
     if "networks" in parts:
         found["networks"] = {"mnist_snn": network("mnist_snn")}
+    if "curves" in parts:
+        found["curves"] = {"mnist_snn": curves("mnist_snn")}
     _write(found)
 
 

@@ -14,7 +14,7 @@ from amaranth import C, Cat, Elaboratable, Module, Mux, Signal, signed
 
 from hwgen.network import Leaky, SpikingLinear
 from hwgen.network.spiking import derived_bits
-from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register
+from hwgen.primitives import Adder, Compare, Logic, Memory, Multiplier, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates import constant
 from hwgen.rtl_templates.constant import times
@@ -104,10 +104,15 @@ def soma_parts(folding: Folding) -> Iterator[Part]:
     yield Memory(folding.words, folding.word_bits, "ram")
     yield Register(4 * (folding.words - 1).bit_length() + 12)
     yield Adder(bits + 1, units)  # membrane and synapse
-    yield Compare(bits, units, constant="threshold" not in folding.stored)
-    yield Register((4 * bits + 1) * units)
+    if "threshold" in folding.stored:
+        yield Compare(bits, units)
+    else:
+        yield Logic(bits // 3 * units)
+    # What leaks by a shift alone is a part of the membrane that is kept anyway.
+    shifted = "decay" not in folding.stored and constant.is_shift(max(1, int(op.decay[0])))
+    yield Register(((3 if shifted else 4) * bits + 1) * units)
     yield Adder(bits, 2 * units)  # leak, and reset
-    yield MuxPart(bits, 2, 2 * units)
+    yield MuxPart(bits, 2, 3 * units)  # fresh or stored, less the threshold or not, which result
     if op.saturates:
         yield Compare(bits, 2 * units, constant=True)
         yield MuxPart(bits, 3, 2 * units)
