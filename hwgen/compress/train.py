@@ -6,7 +6,7 @@ place of that paper's scaling of the steps' gradients.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,9 @@ from torch import fx
 from torch.nn import functional as F
 
 from hwgen.compress.learned import Learned
-from hwgen.errors import Problem, UserError
-from hwgen.frontend.program import entries, leaving
+from hwgen.errors import Problem, refuse
+from hwgen.frontend.calls import CONSTANT_OPS, WEIGHTED, calls, constant, layer_of, op_of
+from hwgen.frontend.program import arguments, entries, leaving
 
 __all__ = ["Progress", "Recipe", "train"]
 
@@ -81,14 +82,13 @@ def train(
     stand for pixel / 255; ``labels`` are integers (N,). ``teacher`` is the float network, in eval
     mode. The result is on grids that ``frontend.read`` takes, of as many bits as before.
 
-    Raises UserError unless the network takes one tensor and returns one, a number for each class.
+    Raises UserError unless ``compress.quantize`` made the program, and it takes one tensor and
+    returns one, a number for each class.
     """
     recipe = recipe or Recipe()
     if len(images) == 0 or len(images) != len(labels):
         raise ValueError(f"{len(images)} images with {len(labels)} labels: need one for each")
-    if len(entries(program)) > 1 or len(leaving(program)) > 1:
-        reason = "a network with several inputs or outputs cannot be trained"
-        raise UserError(Problem(None, reason, "train it in float, and quantise it"))
+    refuse(_problems(program))
     learned = Learned(program)
     optimizer = torch.optim.Adam(
         [
@@ -120,6 +120,25 @@ def train(
             step += 1
             progress(f"epoch {epoch}/{recipe.epochs}, loss {loss.item():.3f}", step, steps)
     return learned.settled()
+
+
+def _problems(program: fx.GraphModule) -> Iterator[Problem]:
+    """Why steps of ``program`` cannot learn."""
+    if len(entries(program)) > 1 or len(leaving(program)) > 1:
+        reason = "a network with several inputs or outputs cannot be trained"
+        yield Problem(None, reason, "train it in float, and quantise it")
+    for node in calls(program):
+        if op_of(node) in WEIGHTED:
+            for place in ("weight", "bias"):
+                given = arguments(node)[place]
+                if given is not None and (
+                    given.op == "get_attr" or op_of(given) not in CONSTANT_OPS
+                ):
+                    reason = f"its {place} is not quantised"
+                    yield Problem(layer_of(node), reason, "call hwgen.compress.quantize first")
+        elif op_of(node) == "binarize" and constant(node) is None:
+            reason = "takes the signs of activations, which have no step to learn"
+            yield Problem(layer_of(node), reason, "train it where it was made")
 
 
 def _loss(

@@ -12,11 +12,11 @@ from hwgen import models
 from hwgen.compress import Recipe, Settings, quantize, train
 from hwgen.compress.learned import Learned
 from hwgen.errors import UserError
-from hwgen.frontend import accuracy, read
+from hwgen.frontend import accuracy, load, read
 from hwgen.frontend.calls import op_of
 from hwgen.network import Add, Requantise
 from hwgen.nn import lsq
-from hwgen.nn.quantize import fake_quantize
+from hwgen.nn.quantize import binarize, fake_quantize
 
 sys.path.insert(0, str(Path(__file__).parent))
 from branching import IMAGES, ResNet, check, lived_in, mobile
@@ -241,3 +241,21 @@ def test_one_input_and_one_output():
     program = quantize(Two().eval(), IMAGES)
     with pytest.raises(UserError, match="several inputs or outputs cannot be trained"):
         train(program, IMAGES, np.zeros(len(IMAGES), int))
+
+
+def test_what_was_not_quantised_here_is_refused_by_layer():
+    class Signs(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(2, 3, 1), nn.Conv2d(3, 3, 1)
+
+        def forward(self, x):
+            return self.b(binarize(self.a(x), torch.ones(()), -1))
+
+    program = load(Signs().eval(), torch.from_numpy(IMAGES))
+    with pytest.raises(UserError) as caught:
+        train(program, IMAGES, np.zeros(len(IMAGES), int))
+    text = str(caught.value)
+    assert "a: its weight is not quantised; call hwgen.compress.quantize first" in text
+    assert "b: its bias is not quantised" in text
+    assert "takes the signs of activations, which have no step to learn" in text
