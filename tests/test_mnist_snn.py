@@ -5,7 +5,9 @@ import pytest
 
 from hwgen import flow, models
 from hwgen.compress import Settings, distance, spiking_network
+from hwgen.errors import UserError
 from hwgen.frontend import accuracy
+from hwgen.sweep.run import sweep
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +50,8 @@ def test_it_is_bit_exact(network, tmp_path):
     result = flow.simulate(tmp_path / "x", frames=4)
     assert result.bit_exact and result.cycles_exact
     assert result.report["data"]["interval_mean"] < 11_000
+
+
+def test_a_sweep_is_refused(tmp_path):
+    with pytest.raises(UserError, match="mnist_snn is spiking, which is not swept"):
+        sweep("mnist_snn", out=tmp_path / "s")

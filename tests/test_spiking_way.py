@@ -11,7 +11,7 @@ from torch import nn
 from hwgen import flow
 from hwgen.compress import Settings
 from hwgen.errors import UserError
-from hwgen.nn.spiking import rate_code
+from hwgen.nn.spiking import Steps, rate_code
 
 T = 6
 
@@ -84,6 +84,36 @@ def test_builds_are_the_same_bytes(built, tmp_path):
     flow.build(net, "arty_a7_100t", tmp_path / "b", images.numpy(), settings=settings, fps=100_000)
     for file in ("network.safetensors", "plan.json", "rtl/accelerator.v"):
         assert (folder / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+@pytest.mark.parametrize(("coding", "readout"), [("direct", "first"), ("spikes", "train")])
+def test_other_codings_and_readouts(coding, readout, tmp_path):
+    """A step module; spikes that come from a file of events."""
+    torch.manual_seed(1)
+    hidden = {"init_hidden": True}
+    module = nn.Sequential(
+        nn.Linear(13, 17),
+        snntorch.Leaky(0.5, **hidden),
+        nn.Linear(17, 6),
+        snntorch.Leaky(torch.linspace(0.5, 1, 6).mul(8).round().div(8), **hidden),
+    )
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter *= 2.5
+    rng = np.random.default_rng(0)
+    x = rng.random((8, 13) if coding == "direct" else (8, 5, 13), np.float32)
+    images = None
+    if coding == "spikes":
+        x = (x < 0.4).astype(np.float32)
+        frame, step, address = np.nonzero(x)
+        images = tmp_path / "events.npz"
+        np.savez(images, frame=frame, step=step, address=address)
+    steps = Steps(module, 5, coding, readout)
+    flow.build(steps, "ulx3s", tmp_path / "d", x, settings=Settings(weights=4))
+    result = flow.simulate(tmp_path / "d", images=images)
+    assert result.bit_exact and result.cycles_exact
+    assert result.free.frames == 8
+    assert all(output.any() for output in result.free.outputs.values())
 
 
 def test_what_rounding_does_is_told(tmp_path):

@@ -17,6 +17,7 @@ from hwgen.frontend.decomposed import is_quantised
 from hwgen.frontend.images import check_frames, frames_of
 from hwgen.frontend.load import load
 from hwgen.frontend.program import entries, leaving
+from hwgen.frontend.spiking import is_spiking
 from hwgen.model import Data, Model, ModelLike, find
 from hwgen.sweep import measured
 from hwgen.sweep.job import Job, Progress
@@ -124,6 +125,9 @@ def _check_folder(folder: Path) -> None:
 
 def _program(model: Model, taught: Training | None) -> fx.GraphModule:
     """The float network, exported once; UserError with everything that is wrong with it."""
+    if is_spiking(model.source):
+        remedy = "build it with each number of bits: --weights 1 to 8"
+        raise UserError(Problem(None, f"{model.name} is spiking, which is not swept", remedy))
     program = load(model.source, model.calibration)
     if is_quantised(program.graph) or model.calibration is None:
         reason = f"{model.name} is already quantised, so there are no bits to choose"
