@@ -389,17 +389,17 @@ def _foldings(op: Conv2d | WinogradConv2d, tile: int, family: str) -> Iterator[W
 def _simple(
     op: Conv2d | WinogradConv2d, tile: int, family: str, pixels: tuple[int, int]
 ) -> Iterator[WinogradSpec]:
-    """Foldings of one tile at a time with beats of ``pixels`` that no other beats in cycles and
-    multipliers; of those that streams slow down, only the small ones."""
+    """Small foldings of one tile at a time, with beats of ``pixels``, that no other beats in cycles
+    and multipliers, whether or not streams slow them down."""
     specs = [
         WinogradSpec((op,), tile, ins, outs, 1, *pixels)
         for ins in _lanes(op.input.channels)
         for outs in _lanes(op.output.channels)
+        if (tile + 2) ** 2 * ins * outs < STARVED
     ]
     least = float("inf")
     for spec in sorted(specs, key=lambda spec: (spec.schedule().steps, spec.multipliers)):
-        small = spec.multipliers < STARVED or spec.schedule().steps <= 1.05 * spec.ideal
-        if spec.multipliers < least and small:
+        if spec.multipliers < least:
             least = spec.multipliers
             yield from _styled(spec, family)
 
