@@ -1,12 +1,11 @@
 """Plan to plain Verilog and the ``.hex`` files that its memories load."""
 
-import os
 import warnings
 
-from amaranth.back import verilog
 from amaranth.hdl import UnusedElaboratable
 
 from hwgen.emit.top import Accelerator
+from hwgen.emit.verilog import verilog_text
 from hwgen.plan import Plan
 from hwgen.rtl_templates import VerilogTarget
 
@@ -17,17 +16,9 @@ TOP = "accelerator"
 
 def rtl_files(plan: Plan) -> dict[str, str]:
     """Contents by file name, the same for the same plan; ``accelerator.v`` has the top module."""
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # so that the text depends on no installed tool
     top, target = Accelerator(plan), VerilogTarget(plan.board.family)
     try:
-        text = verilog.convert(
-            top,
-            name=TOP,
-            ports=top.ports,
-            platform=target,
-            strip_internal_attrs=True,
-            emit_src=False,
-        )
+        text = verilog_text(top, TOP, top.ports, target)
     except BaseException:
         # Interrupted: that some parts were made and not used is then no news.
         warnings.filterwarnings("ignore", category=UnusedElaboratable)

@@ -3,12 +3,10 @@
 The core stays as it is. Streams pass through; AXI4-Lite listens beside them.
 """
 
-import os
-
 from amaranth import ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
-from amaranth.back import verilog
 
 from hwgen.emit.top import Edge
+from hwgen.emit.verilog import verilog_text
 from hwgen.plan import Plan
 from hwgen.rtl_templates.control import Control
 
@@ -77,8 +75,5 @@ class Wrapper(Elaboratable):
 
 def wrapper_file(plan: Plan, identity: int, core: str) -> str:
     """Text of ``accelerator_axi.v``, the same for the same arguments."""
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # so that the text depends on no installed tool
     top = Wrapper(plan, identity, core)
-    return verilog.convert(
-        top, name=WRAPPER, ports=top.ports, strip_internal_attrs=True, emit_src=False
-    )
+    return verilog_text(top, WRAPPER, top.ports)

@@ -25,7 +25,7 @@ def small_network() -> Network:
     scale = Requantise(x, multiplier, 8, 6, True, -20, -32, 31)
     pool = MaxPool2d(scale.output, (1, 2), (1, 2))
     ones = np.ones(5, np.int64)
-    head = Requantise(pool.output, ones, 0, 8, True, 20, -128, 127)
+    head = Requantise(pool.output, ones, 0, 8, True, 0, -128, 127)  # less its own -20
     return Network(
         (
             Node("x", Input(x), (), x),

@@ -44,6 +44,15 @@ def test_reset_in_mid_frame_restores_alignment(small, after):
     assert result.frames == 5
 
 
+def test_what_is_never_set_is_noise(small):
+    file = small.folder / "rtl" / "accelerator.v"
+    file.write_text(file.read_text().replace("reg [2:0] step = 0;", "reg [2:0] step;"))
+    assert all(simulate(small.folder, small.frames(3), seed=seed).bit_exact for seed in range(4))
+    small.plant("no_reset")  # right only if that register happens to start at zero
+    results = [simulate(small.folder, small.frames(3), seed=n, trace=False) for n in range(4)]
+    assert not all(result.bit_exact for result in results)
+
+
 def test_chunks_of_frames_join_without_a_gap(small, monkeypatch):
     monkeypatch.setattr("hwgen.sim.golden.CHUNK_VALUES", 500)  # two frames a chunk
     whole = []
