@@ -138,6 +138,12 @@ class ChannelwiseSpec:
         return np.pad(first, (0, self.folds * self.lanes - channels)).reshape(-1, self.lanes)
 
     @property
+    def stores_first(self) -> bool:
+        """Whether a memory holds what sums start from: folds that are all alike have constants."""
+        words = self.first_words()
+        return bool((words != words[0]).any())
+
+    @property
     def weight_bits(self) -> int:
         """Stored bits of a weight, two's complement; signs with zeros in spare lanes take two."""
         return max(2, self.op.weight_bits)
@@ -173,7 +179,7 @@ class ChannelwiseSpec:
                 Adder((words - 1).bit_length(), constant=True),
                 *self.products.primitives(self.lanes),
             ]
-        if self.folds > 1 and self.first_words().any():
+        if self.stores_first:
             parts.append(Memory(self.folds, self.lanes * self.first_bits, "rom"))
             parts.append(Register(self.lanes * self.first_bits))
         carries = self.products.carries * self.lanes if self.multiplies else 0
@@ -267,7 +273,7 @@ class Channelwise(wiring.Component):
         """Sums over the taps, each from what it starts from."""
         spec = self.spec
         words, bits = spec.first_words(), spec.first_bits
-        if len(words) == 1 or (words == words[0]).all():
+        if not spec.stores_first:
             firsts = [C(int(first), signed(bits)) for first in words[0]]
         else:
             m.submodules.firsts = rom = Rom(

@@ -75,20 +75,27 @@ class RequantiseSpec:
         read, the product, and the sum of its pieces."""
         if self.op.is_shift:
             return 4
-        return 5 + self.products.latency + (len(self.pieces) > 1)
+        made = self.products.latency if self.soft else 1
+        return 5 + made + (len(self.pieces) > 1)
 
     @property
     def products(self) -> Products:
-        """Products of one lane: every pixel's sum with its scale. In LUTs they are made whole; a
-        scale is unsigned, a weight is not."""
+        """Products of one lane in LUTs, made whole: every pixel's sum with its scale. A scale is
+        unsigned, a weight is not."""
         bits = self.scale_bits + 1
         return Products(*self.op.centred, bits, style=self.style, pixels=self.pixels)
+
+    @property
+    def soft(self) -> bool:
+        """Whether ``products`` makes the products. It has one scale a lane: where negative sums
+        have a scale of their own, that of each pixel is another."""
+        return self.products.soft and self.op.negative is None
 
     @property
     def pieces(self) -> list[tuple[int, int]]:
         """First bit and bits of each piece of a sum."""
         bits, _ = self.op.centred
-        step = 0 if self.products.soft else self.limb
+        step = 0 if self.soft else self.limb
         step = step or bits
         # What is left over at the top joins the last piece if that is then still a bit wider only.
         starts = [n for n in range(0, bits, step) if n == 0 or bits - n > 1]
@@ -125,8 +132,13 @@ class RequantiseSpec:
     @property
     def chooses(self) -> bool:
         """Whether folds differ, so that they must be counted."""
+        return self.spare or self.stores
+
+    @property
+    def stores(self) -> bool:
+        """Whether a memory holds the multipliers: folds that are all alike have constants."""
         scales = self.scale_words()
-        return self.spare or (not self.op.is_shift and bool((scales != scales[0]).any()))
+        return not self.op.is_shift and bool((scales != scales[0]).any())
 
     def scale_words(self) -> np.ndarray:
         """Multipliers, (folds, lanes); those for negative sums are as many more in each row."""
@@ -157,11 +169,11 @@ class RequantiseSpec:
             parts.append(Adder(wide, values, constant=True))
         if not op.is_shift:
             (words, lanes), bits = self.scale_words().shape, self.scale_bits
-            if words > 1:
+            if self.stores:
                 parts.append(Memory(words, lanes * self.stored_bits, "rom"))
-            if self.products.soft:
+            if self.soft:
                 parts += self.products.primitives(self.lanes)
-            pieces = [] if self.products.soft else self.pieces
+            pieces = [] if self.soft else self.pieces
             for start, piece in pieces:
                 factor = piece + 1
                 parts.append(Multiplier(factor, bits + 1, values, "requantise", piece + bits))
@@ -174,7 +186,7 @@ class RequantiseSpec:
                 parts += [Adder(wide, values), Register((wide - unused) * values)]
             if op.negative is not None:
                 parts += [MuxPart(self.stored_bits, 2, values), Register(self.stored_bits * values)]
-            elif words > 1:
+            elif self.stores:
                 parts.append(Register(lanes * bits))
             parts.append(Register(op.centred[0] * values))
         if self.offset:
@@ -261,7 +273,7 @@ class Requantiser(wiring.Component):
     def _products(self, m, values, scales):
         """Each value times its scale, and what is to be added to it."""
         spec = self.spec
-        if not spec.products.soft:
+        if not spec.soft:
             pairs = zip(values, scales, strict=True)
             return [(self._product(m, *pair), None) for pair in pairs]
         made = [
@@ -296,7 +308,7 @@ class Requantiser(wiring.Component):
         """Multipliers of each lane, in the cycle after ``fold``."""
         words, bits = self.spec.scale_words(), self.spec.stored_bits
         is_signed = bits > self.spec.scale_bits
-        if len(words) == 1 or (words == words[0]).all():
+        if not self.spec.stores:
             return [C(int(scale), Shape(bits, is_signed)) for scale in words[0]]
         rom = Rom(words_of(words, bits), bits * words.shape[1], f"{self.name}_scales")
         m.submodules.scales = rom

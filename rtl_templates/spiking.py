@@ -19,7 +19,7 @@ from hwgen.primitives import Adder, Compare, Logic, Memory, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
-from hwgen.rtl_templates.soma import LATENCY, PIPELINE, Folding, soma_parts
+from hwgen.rtl_templates.soma import LATENCY, Folding, soma_parts
 from hwgen.rtl_templates.spiking_core import DirectCore, SpikingCore
 from hwgen.schedule import FIRST, LAST, LATER, Process, Put, Read, Schedule, Take, Trips, Write
 
@@ -233,6 +233,3 @@ class LeakySpec(_Layer):
         """Numbers of units that walk the neurons in fewer cycles than any smaller number."""
         for units in Folding.useful(op.neurons):
             yield LeakySpec((op,), units)
-
-
-assert PIPELINE <= LATENCY

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth import C, Cat, Const, Module, signed
+from amaranth import C, Cat, Module, signed
 from amaranth.lib import wiring
 
 from hwgen.beats import Beats
@@ -68,6 +68,12 @@ class ThresholdSpec:
         padded = np.pad(self.op.thresholds.astype(np.int64), (0, spare), constant_values=never)
         return padded.reshape(-1, self.lanes)
 
+    @property
+    def stores(self) -> bool:
+        """Whether a memory holds the thresholds: folds that are all alike have constants."""
+        words = self.words()
+        return bool((words != words[0]).any())
+
     def process(self) -> Process:
         """Every beat of the frame, one a step."""
         beats = self.inputs[0]
@@ -80,17 +86,16 @@ class ThresholdSpec:
 
     def primitives(self) -> list[Part]:
         put, values, words = self.process().puts[0], self.inputs[0].values, self.words()
-        same = (words == words[0]).all()
         # Where all compare with zero, a sign bit is all that is kept of a sum.
         kept = 1 if not words.any() else self.op.input.bits
         parts: list[Part] = [
             *Sequencer.primitives(self.process()),
             Register(2 * kept * values + self.latency - 1),
-            Compare(kept, values, constant=bool(same)),
+            Compare(kept, values, constant=not self.stores),
             Register(values),
             *Queue.primitives(self.outputs[0].width, put.depth),
         ]
-        if not same:
+        if self.stores:
             bits = self.lanes * self.bits
             parts += [Memory(len(words), bits, "rom"), Register(bits)]
         return parts
@@ -140,10 +145,9 @@ class Thresholder(wiring.Component):
     def _thresholds(self, m, fold):
         """Threshold of each lane, two cycles after ``fold``."""
         words, bits = self.spec.words(), self.spec.bits
-        if (words == words[0]).all():
+        if not self.spec.stores:
             return [C(int(word), signed(bits)) for word in words[0]]
         rom = Rom(words_of(words, bits), bits * self.spec.lanes, f"{self.name}_thresholds")
         m.submodules.thresholds = rom
         m.d.comb += rom.address.eq(fold)
-        found = split(rom.data, self.spec.lanes, bits, True)
-        return [value if isinstance(value, Const) else register(m, value) for value in found]
+        return [register(m, value) for value in split(rom.data, self.spec.lanes, bits, True)]

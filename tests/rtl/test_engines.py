@@ -163,6 +163,16 @@ def cases():
         yield RequantiseSpec((leaky,), 5)
         flat = replace(some, multiplier=np.full(5, 700), negative=np.full(5, slopes[1]))
         yield RequantiseSpec((flat,), 2, pixels)
+    ones = np.ones(4, int)  # multipliers of one bit, and powers of two, with slopes such as -1
+    for multiplier, slopes in (
+        (ones, (0, 1, -1, 0)),
+        (ones, (1, 0, 1, 0)),
+        (4 * ones, (0, 8, -4, 1)),
+    ):
+        source = TensorType((3, 4, 4), 6, True)
+        op = Requantise(source, multiplier, 1, 8, True, 0, -128, 127, np.array(slopes))
+        for lanes, pixels, limb in ((2, 2, 0), (4, 4, 0), (2, 1, 3)):
+            yield RequantiseSpec((op,), lanes, pixels, limb)
     for zero, scale in ((200, 1), (17, 33)):  # rounded once more, from another zero point
         source = TensorType((3, 2, 4), 8, False, zero_point=zero)
         again = Requantise(source, np.full(4, scale), 0, 8, False, 90, 90, 250, None)
