@@ -40,6 +40,8 @@ class Concat:
         shapes = [kind.shape for kind in self.inputs]
         if len(shapes) < 2 or len({kind.map_shape[:2] for kind in self.inputs}) > 1:
             raise ValueError(f"cannot put {shapes} side by side")
+        if any(kind.encoding == "bipolar" for kind in self.inputs):
+            raise ValueError("bipolar inputs cannot be put side by side")
         if len(self.shifts) != len(shapes) or min(self.shifts) < 0 or max(self.shifts) > 24:
             raise ValueError(f"shifts must be one of 0 to 24 for each tensor, not {self.shifts}")
 
@@ -106,6 +108,8 @@ class Pad2d(_OneInput):
     def __post_init__(self):
         if len(self.input.shape) != 3 or min(self.padding) < 0:
             raise ValueError(f"cannot pad {self.input.shape} by {self.padding}")
+        if self.input.encoding == "bipolar":
+            raise ValueError("a bipolar input has no zero to pad with")
         if not self.input.lo <= self.value <= self.input.hi:
             raise ValueError(f"value must be {self.input.lo} to {self.input.hi}, not {self.value}")
 

@@ -111,3 +111,13 @@ def test_nonsense_is_refused(text):
     with pytest.raises(ValueError) as error:
         NONSENSE[text]()
     assert str(error.value) == text
+
+
+def test_bipolar_maps_are_neither_padded_nor_put_side_by_side():
+    """Streams carry them as 0 and 1, and what pads or aligns them would take those for numbers."""
+    signs = TensorType((2, 2, 3), 1, False, "bipolar")
+    for value in (-1, 1):
+        with pytest.raises(ValueError, match="no zero to pad with"):
+            Pad2d(signs, (1, 0, 0, 0), value)
+    with pytest.raises(ValueError, match="bipolar inputs cannot be put side by side"):
+        Concat((signs, TensorType((2, 2, 3), 1, False)), (0, 0))
