@@ -9,7 +9,7 @@ of LUTs up: what has ten of them matters to nobody, and its relative error would
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
@@ -165,6 +165,20 @@ def _depthwise(rng: Rng, family: str) -> Spec:
     return _folding(rng, op, family)
 
 
+def _per_tensor(rng: Rng, family: str) -> Spec:
+    """A requantisation whose channels share one scale, so that nothing stores it."""
+    spec: Any = _rounding(False)(rng, family)
+    same = np.full_like(spec.op.multiplier, spec.op.multiplier[0])
+    return replace(spec, ops=(replace(spec.op, multiplier=same),))
+
+
+def _sum_off_zero(rng: Rng, family: str) -> Spec:
+    """A sum pool whose sums start from less all zero points of a window."""
+    spec: Any = _pool(SumPool2d)(rng, family)
+    source = replace(spec.op.input, zero_point=int(rng.integers(1, spec.op.input.hi)))
+    return replace(spec, ops=(replace(spec.op, input=source),))
+
+
 def _pool(kind: type) -> Callable[[Rng, str], Spec]:
     def make(rng: Rng, family: str) -> Spec:
         source = _map(rng, int(_one(rng, (8, 16, 32))), int(_one(rng, (2, 4, 6, 8))))
@@ -249,7 +263,9 @@ KINDS: dict[str, Callable[[Rng, str], Spec]] = {
     "depthwise": _depthwise,
     "max pool": _pool(MaxPool2d),
     "sum pool": _pool(SumPool2d),
+    "sum pool off zero": _sum_off_zero,
     "requantise": _rounding(False),
+    "requantise per tensor": _per_tensor,
     "requantise by shift": _rounding(True),
     "add": _add,
     "fork": _fork,
