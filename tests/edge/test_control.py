@@ -241,7 +241,7 @@ runner.build(sources=sources, hdl_toplevel="accelerator_axi", build_dir=work,
 sys.path.insert(0, str(here))
 runner.test(hdl_toplevel="accelerator_axi", test_module="wrapper_bench", build_dir=work,
             test_dir=rtl, results_xml=str(work / "results.xml"))
-sys.exit(get_results(work / "results.xml") != (1, 0))
+sys.exit(get_results(work / "results.xml") != (2, 0))
 """
 
 
