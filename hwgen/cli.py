@@ -103,7 +103,7 @@ def network_options(command: Callable) -> Callable:
         click.option(
             "--calibrate",
             metavar="FILE",
-            help="Real inputs, .npz (N, C, H, W); of several inputs, arrays by their names.",
+            help="Real inputs, .npz (N, C, H, W), (N, C, L) or (N, F); of several, by their names.",
         ),
         click.option("--bits", callback=bits, help="Weights and activations: 1 to 16, or a table."),
         click.option("--weights", callback=bits, help="Weights: 1 to 16, or conv1=4,default=8."),
@@ -335,9 +335,7 @@ def _arguments(options: dict) -> dict:
     chosen = {name: options.pop(name) for name in ("weights", "activations")}
     for name, own in chosen.items():
         if own is None and both is not None:
-            chosen[name] = dict(both) if isinstance(both, dict) else both
-            if name == "weights" and isinstance(both, dict):
-                chosen[name].pop("input", None)  # the network's input has no weights
+            chosen[name] = both
     given = {name: value for name, value in chosen.items() if value is not None}
     others = {name: options.pop(name) for name in ("calibration", "approximate")}
     if not given and not any(map(_is_given, others)):

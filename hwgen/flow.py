@@ -37,7 +37,7 @@ from hwgen.frontend import (
     read,
 )
 from hwgen.frontend.images import frames_of
-from hwgen.frontend.program import ORIGIN
+from hwgen.frontend.program import ORIGIN, entries
 from hwgen.manifest import read_manifest
 from hwgen.model import Data, Model, ModelLike, find
 from hwgen.network import Network, StoreError, load_network
@@ -75,12 +75,14 @@ def silent(what: str) -> None:
 class Integers:
     """The integer network of a model, how far it is from the float one, and what both decide.
 
+    ``frames`` are the real inputs that came with the model, or noise if none did.
     ``distance`` is the largest difference, in LSB, of any layer from the fake-quantised model, each
     fed the integer network's own input. ``quantised_by`` is None unless the model came quantised;
     its float network is then the one that its quantiser simulates.
     """
 
     network: Network
+    frames: Images
     distance: int
     decisions: Decisions
     quantised_by: str | None = None
@@ -112,7 +114,7 @@ def integers(
         assert model.calibration is not None, "which find has seen to"
         program = quantize(floats, model.calibration, settings)
     network = read(program)
-    frames = real_inputs(model, network)
+    frames = real_inputs(model, network, program)
     progress("comparing float and integers")
     differences = compare(program, network, first_of(frames, 100))
     chosen = Decisions()
@@ -121,7 +123,7 @@ def integers(
         progress(f"deciding on {count_of(images)} images")
         chosen = decisions(floats, network, images, labels)
     largest = max(d.largest for d in differences.values())
-    return Integers(network, largest, chosen, program.meta.get(ORIGIN))
+    return Integers(network, frames, largest, chosen, program.meta.get(ORIGIN))
 
 
 def _spiking(model: Model, module: nn.Module, settings: Settings, progress: Progress) -> Integers:
@@ -137,7 +139,7 @@ def _spiking(model: Model, module: nn.Module, settings: Settings, progress: Prog
         what = "; ".join(f"{name} {told}" for name, told in network.notes if "rounded" in told)
         after = decisions(changed.eval(), network, images, labels)
         rounded = f"{what}; in float alone {_percent(chosen)} become {_percent(after)}"
-    return Integers(network, distance(network, frames[:100]), chosen, None, rounded)
+    return Integers(network, frames, distance(network, frames[:100]), chosen, None, rounded)
 
 
 def _percent(chosen: Decisions) -> str:
@@ -171,16 +173,15 @@ def _as_it_is(program: fx.GraphModule, settings: Settings | None) -> fx.GraphMod
     return adopt(program)
 
 
-def real_inputs(model: Model, network: Network) -> Images:
+def real_inputs(model: Model, network: Network, program: fx.GraphModule) -> Images:
     """Calibration data; a quantised network that came without gets noise over all of its range."""
     if model.calibration is not None:
         return model.calibration
     random, made = np.random.default_rng(0), {}
-    for node in network.inputs:
-        kind = node.type
-        noise = random.integers(kind.lo, kind.hi, (NOISE, *kind.shape), endpoint=True)
-        real = ((noise - kind.zero_point) * np.asarray(kind.scale)).astype(np.float32)
-        made[node.name] = real.transpose(0, 3, 1, 2) if real.ndim == 4 else real
+    for name, entry in entries(program).items():
+        kind, shape = network[name].type, entry.meta["shape"][1:]
+        noise = random.integers(kind.lo, kind.hi, (NOISE, *shape), endpoint=True)
+        made[name] = ((noise - kind.zero_point) * np.asarray(kind.scale)).astype(np.float32)
     return made
 
 
@@ -216,7 +217,7 @@ def build(
     check_target(folder, force)
     made = integers(found, settings, progress)
     planned = plan(made.network, target, fps, progress, engine, max_port_width)
-    frames = _frames(found, made.network)
+    frames = _frames(found, made)
     report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
     report |= _of_data(made.network, planned, frames)
     manifest = write_build(
@@ -233,12 +234,12 @@ def _check_rate(fps: float | None) -> None:
         raise UserError(Problem(None, f"{fps:g} frames/s are no rate", "give a number above 0"))
 
 
-def _frames(model: Model, network: Network) -> dict[str, np.ndarray]:
+def _frames(model: Model, made: Integers) -> dict[str, np.ndarray]:
     """Real inputs for simulations: from the test set, or else the calibration data."""
-    images = model.test[0] if model.test else real_inputs(model, network)
-    size = sum(prod(node.type.shape) for node in network.inputs)
+    images = model.test[0] if model.test else made.frames
+    size = sum(prod(node.type.shape) for node in made.network.inputs)
     count = min(FRAMES, max(2, FRAME_BYTES // size))
-    return quantise_input(network, first_of(images, count))
+    return quantise_input(made.network, first_of(images, count))
 
 
 def load_build(folder: str | Path) -> tuple[Network, Plan]:
@@ -391,11 +392,11 @@ def estimate(
     made = integers(found, settings, progress)
     planned = plan(made.network, target, fps, progress, engine, max_port_width)
     report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
-    report |= _of_data(made.network, planned, _frames(found, made.network))
+    report |= _of_data(made.network, planned, _frames(found, made))
     if synth:
         with tempfile.TemporaryDirectory(prefix="hwgen-") as temporary:
             place = Path(temporary) / "build"
-            frames = {n: some[:2] for n, some in _frames(found, made.network).items()}
+            frames = {n: some[:2] for n, some in _frames(found, made).items()}
             write_build(place, found.name, made.network, planned, frames, report, False, progress)
             report = record.merged(report, _synthesised(place, planned, progress))
     return report | {"layers": layers(planned)}

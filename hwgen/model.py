@@ -35,9 +35,9 @@ __all__ = ["Data", "Model", "ModelLike", "find"]
 class Model:
     """A float network and the data that comes with it.
 
-    ``calibration`` is float (N, C, H, W) or (N, F), of several inputs each by its name; only a
-    network that is quantised already can do without. ``labels`` are its classes, integers (N,), if
-    known. ``test`` is (images, labels) of a test set, or None.
+    ``calibration`` is float (N, C, H, W), (N, C, L) or (N, F), of several inputs each by its
+    name; only a network that is quantised already can do without. ``labels`` are its classes,
+    integers (N,), if known. ``test`` is (images, labels) of a test set, or None.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Model:
 #: What stands for a model: MODEL of the command line, or the network itself.
 ModelLike = str | Path | torch.nn.Module | ExportedProgram | Model
 
-#: Inputs: float (N, C, H, W) or (N, F), of several each by its name; or the ``.npz`` file of them.
+#: Inputs: float (N, C, H, W), (N, C, L) or (N, F), of several by name; or an ``.npz`` file.
 Data = str | Path | Images
 
 

@@ -1,5 +1,7 @@
 """Binarised networks, the whole way: trained, read, built, simulated; and what they cannot do."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional as F
 
+from hwgen import flow
 from hwgen.board import load_board
 from hwgen.emit import write_build
 from hwgen.errors import UserError
@@ -140,3 +143,69 @@ def test_what_one_bit_cannot_do(after, text):
     with pytest.raises(UserError) as error:
         read(load(Wrong(after), torch.zeros(2, 1, 6, 6)))
     assert text in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "activation, text",
+    [
+        (nn.PReLU(init=-0.25), "its slope is -0.25, so that its sign is always +1"),
+        (nn.LeakyReLU(0.0), "its slope is 0, so that its sign is always +1"),
+        (nn.Hardtanh(-3.0, -1.0), "is clipped to less than zero, so that its sign is always -1"),
+    ],
+)
+def test_activations_that_change_signs(activation, text):
+    with pytest.raises(UserError, match=re.escape(text)):
+        model = Wrong(lambda model, x: binarize(activation(x), model.one, -1))
+        read(load(model, torch.zeros(2, 1, 6, 6)))
+
+
+def test_torch_sign_is_refused():
+    with pytest.raises(UserError, match="sign is not supported"):
+        read(load(Wrong(lambda model, x: torch.sign(x)), torch.zeros(2, 1, 6, 6)))
+
+
+class Usual(nn.Module):
+    """Convolution, batch norm and sign, as binarised networks are written; gains of both signs."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(1, 6, 3, bias=False), nn.BatchNorm2d(6)
+        self.conv2, self.bn2 = nn.Conv2d(6, 5, 3), nn.BatchNorm2d(5)
+        self.fc = nn.Linear(20, 4)
+        self.act = nn.PReLU()
+        for bn in (self.bn1, self.bn2):
+            nn.init.uniform_(bn.weight, -1, 1)
+            nn.init.uniform_(bn.bias, -1, 1)
+            nn.init.uniform_(bn.running_mean, -8, 8)
+            nn.init.uniform_(bn.running_var, 10, 100)
+        with torch.no_grad():
+            self.conv2.weight[:, 1] = 0  # whose sign is +1, and -1 when it is turned around
+        self.register_buffer("one", torch.ones(1, dtype=torch.float64))
+        self.register_buffer("none", torch.zeros(1, dtype=torch.int64))
+        self.register_buffer("eighth", torch.full((6,), 0.125, dtype=torch.float64))
+        self.register_buffer("nones", torch.zeros(6, dtype=torch.int64))
+
+    def forward(self, x):
+        x = fake_quantize(x, self.one, self.none, 0, 15, -1)
+        weight = fake_quantize(self.conv1.weight, self.eighth, self.nones, -2, 1, 0)
+        x = torch.where(F.hardtanh(self.bn1(F.conv2d(x, weight))) >= 0, 1.0, -1.0)
+        weight = torch.where(self.conv2.weight >= 0, 1.0, -1.0)
+        x = binarize(self.act(self.bn2(F.conv2d(x, weight, self.conv2.bias))), self.one, -1)
+        x = F.linear(torch.flatten(x, 1), binarize(self.fc.weight, self.one, -1))
+        return fake_quantize(x, self.one, self.none, -32, 31, -1)
+
+
+def test_batch_norm_before_signs(tmp_path):
+    torch.manual_seed(3)
+    model, images = Usual().eval(), torch.randint(0, 16, (50, 1, 6, 6)).float()
+    assert min(model.bn1.weight.min(), model.bn2.weight.min()) < 0
+    network = read(load(model, images[:2]))
+    assert [node.op.kind for node in network].count("threshold") == 2
+    with torch.no_grad():
+        wanted = model(images).numpy()
+    assert len(np.unique(wanted)) > 5
+    assert np.array_equal(network.compute(quantise_input(network, images)), wanted)
+    report = flow.build(model, "ulx3s", tmp_path / "b", images.numpy(), fps=20_000)
+    assert report["largest_lsb"] == 0
+    found = flow.simulate(tmp_path / "b", 5)
+    assert found.bit_exact and found.cycles_exact

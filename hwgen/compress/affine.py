@@ -16,11 +16,13 @@ aten = torch.ops.aten
 def fold_affine(program: fx.GraphModule) -> None:
     """Into the layer before: ``w * gain`` and ``b * gain + shift``. Into those after: ``w * gain``
     and ``b + w . shift``. Where neither is there, a depthwise convolution of one tap."""
-    for node in calls(program):
-        if not is_affine(node):
-            continue
+    affine = [node for node in calls(program) if is_affine(node)]
+    homes = {node: home_of(node) for node in affine}
+    # What goes into the layers after it, the last first; then the rest, the first first.
+    backward = [node for node in reversed(affine) if homes[node] == "after"]
+    for node in (*backward, *(node for node in affine if homes[node] != "after")):
         gain, shift = affine_of(program, node)
-        home, source = home_of(node), source_of(node)
+        home, source = homes[node], source_of(node)
         assert source is not None and home is not None, "the support check has seen to it"
         if home == "before":
             weights = _weights(program, source)
@@ -42,7 +44,14 @@ def fold_affine(program: fx.GraphModule) -> None:
 def _alone(program: fx.GraphModule, node: fx.Node, source: fx.Node, gain, shift) -> None:
     shape = node.meta["shape"]
     channels, taps = shape[1], (1,) * (len(shape) - 2)
-    weight, bias = f"{layer_of(node)}.weight", f"{layer_of(node)}.bias"
+    layer = layer_of(node)
+    weight, bias = f"{layer}.weight", f"{layer}.bias"
+    readers = [one for one in program.graph.nodes if one.op == "get_attr" and one.target == layer]
+    if readers:  # the name of a parameter of the network itself, whose readers keep what it is
+        weight, bias = layer, f"{layer}_bias"
+        put(program, f"{layer}_given", tensor_of(program, readers[0]).clone())
+    for reader in readers:
+        reader.target = f"{layer}_given"
     put(program, weight, gain.expand(channels).reshape(-1, 1, *taps).float().clone(), train=True)
     put(program, bias, shift.expand(channels).float().clone(), train=True)
     target = aten.conv2d.default if len(taps) == 2 else aten.conv1d.default

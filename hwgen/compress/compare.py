@@ -11,7 +11,7 @@ from torch import fx
 from hwgen.frontend.images import Images, batches, frames_of, quantise_input
 from hwgen.frontend.program import entries
 from hwgen.frontend.read import read_pairs
-from hwgen.network import Input, Network, Requantise, TensorType
+from hwgen.network import Input, Network, Requantise, TensorType, Threshold
 
 __all__ = ["Difference", "compare"]
 
@@ -20,7 +20,10 @@ BATCH = 100
 
 @dataclass(frozen=True)
 class Difference:
-    """How far apart a layer's integers are: the largest distance in LSB, and how many differ."""
+    """How far apart a layer's integers are: the largest distance in LSB, and how many differ.
+
+    Signs that differ are one LSB apart.
+    """
 
     largest: int
     share: float
@@ -29,8 +32,8 @@ class Difference:
 def compare(program: fx.GraphModule, network: Network, images: Images) -> Mapping[str, Difference]:
     """Distances by node name: each layer computed in float from the integer network's own input.
 
-    Covers every node whose integers stand for a tensor of the program: the input, what follows
-    each requantiser, and each pool. Sums before requantising are left out.
+    Covers every node whose integers stand for a tensor of the program: the input, what each
+    requantiser or threshold makes, and each pool. Sums before them are left out.
     """
     names = list(entries(program))
     frames = frames_of(names, images)
@@ -56,9 +59,9 @@ def compare(program: fx.GraphModule, network: Network, images: Images) -> Mappin
 
 def name_is_sum(network: Network, name: str) -> bool:
     """Whether a node's integers are sums, not yet rounded to what the program holds."""
-    return any(isinstance(n.op, Requantise) and name in n.inputs for n in network) and not (
-        isinstance(network[name].op, Requantise | Input)
-    )
+    rounds = (n for n in network if isinstance(n.op, Requantise | Threshold))
+    is_rounded = any(name in n.inputs for n in rounds)
+    return is_rounded and not isinstance(network[name].op, Requantise | Threshold | Input)
 
 
 class _Runner(fx.Interpreter):
@@ -84,7 +87,7 @@ class _Runner(fx.Interpreter):
         if golden.ndim == 4:
             golden = golden.transpose(0, 3, 1, 2)
         golden = golden.reshape(result.shape)
-        self.distances[name] = np.abs(_integers(result, kind) - golden)
+        self.distances[name] = np.abs(kind.coded(_integers(result, kind)) - kind.coded(golden))
         return torch.from_numpy(((golden - kind.zero_point) * kind.scale).astype(np.float64))
 
 

@@ -53,7 +53,7 @@ def decisions(
     count = count_of(frames)
     whole = network.compute(quantise_input(network, frames))
     chosen = whole.reshape(count, -1).argmax(1)
-    some = batches(frames, _batch(program))
+    some = batches(frames, _batch(program) or BATCH)
     floats = np.concatenate([_choices(program, batch) for batch in some])[:count]
     agreement = 100 * float((chosen == floats).mean())
     if labels is None:
@@ -62,18 +62,17 @@ def decisions(
     return Decisions(right[0], right[1], agreement, count)
 
 
-def _batch(program: nn.Module) -> int:
-    """How many frames the program takes at once: some were exported for a fixed number."""
+def _batch(program: nn.Module) -> int | None:
+    """How many frames the program takes at once, if it was exported for a fixed number."""
     if not isinstance(program, fx.GraphModule) or ORIGIN in program.meta:
-        # Rewritten since, or never exported: for any number.
-        return BATCH
+        return None  # rewritten since, or never exported
     entry = next(iter(entries(program).values()))
-    return (entry.meta.get("shape") or (None,))[0] or BATCH
+    return (entry.meta.get("shape") or (None,))[0]
 
 
 def _choices(program: nn.Module, batch: tuple[torch.Tensor, ...]) -> np.ndarray:
     size, count = _batch(program), len(batch[0])
-    if size != BATCH and count < size:
+    if size is not None and count < size:
         batch = tuple(
             torch.cat([given, given[:1].expand(size - count, *given.shape[1:])]) for given in batch
         )

@@ -35,7 +35,7 @@ from hwgen.frontend.check import problems
 from hwgen.frontend.decomposed import is_quantised
 from hwgen.frontend.images import Images, check_frames, frames_of
 from hwgen.frontend.load import Source, load
-from hwgen.frontend.program import arguments, build, entries, put, tensor_of
+from hwgen.frontend.program import arguments, build, entries, put, set_argument, tensor_of
 
 __all__ = ["quantize"]
 
@@ -51,9 +51,9 @@ def quantize(
     """The fake-quantised network: floats that are all on the grids of ``frontend.read``.
 
     ``model`` is a module, an exported program or the path of a ``.pt2`` file; it is not changed.
-    ``calibration`` is float (N, C, H, W) or (N, F), real inputs as the network takes them, of
-    several inputs each by its name; a few hundred will do. The result takes the same inputs, in
-    order, returns a tuple of several outputs, and can be trained further.
+    ``calibration`` is float (N, C, H, W), (N, C, L) or (N, F), real inputs as the network takes
+    them, of several inputs each by its name; a few hundred will do. The result takes the same
+    inputs, in order, returns a tuple of several outputs, and can be trained further.
 
     Raises UserError, naming everything that is wrong with the network, the data or the settings.
     """
@@ -138,12 +138,8 @@ def _overflows(places: Sequence[Place], seen: Mapping[fx.Node, Observed]) -> Ite
 def _round_padding(pad: fx.Node, grid: Grid) -> None:
     """Pad with the nearest number that the tensor can hold, as its own numbers are rounded."""
     value = float(arguments(pad)["value"])
-    name = next(n for n, a in enumerate(pad.target._schema.arguments) if a.name == "value")  # type: ignore
     q = min(max(round(value / grid.scale), -grid.zero_point), grid.hi - grid.zero_point)
-    if name < len(pad.args):
-        pad.update_arg(name, q * grid.scale)
-    else:
-        pad.update_kwarg("value", q * grid.scale)
+    set_argument(pad, "value", q * grid.scale)
 
 
 def _names(program: fx.GraphModule, wanted: Callable[[fx.Node], bool]) -> list[str]:

@@ -49,10 +49,12 @@ class Settings:
         self, weighted: Sequence[str], rounded: Sequence[str], inputs: Sequence[str] = ("input",)
     ) -> Iterator[Problem]:
         """Every name in the tables that is no layer with weights, or none that rounds its sums."""
-        for field, known, kinds in (
+        fields = (
             ("weights", weighted, "layer with weights"),
             ("activations", [*rounded, *inputs], "layer with weights, average or addition"),
-        ):
+        )
+        # One table for both names what has weights, or activations.
+        for field, known, kinds in fields[self.weights == self.activations :]:
             table = getattr(self, field)
             for name in table if isinstance(table, Mapping) else ():
                 if name not in (*known, "default"):

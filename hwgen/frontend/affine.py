@@ -37,6 +37,8 @@ def is_affine(node: fx.Node) -> bool:
     if op_of(node) == "batch_norm":
         return True
     shape = shape_of(source) or ()
+    if shape_of(node) not in (None, shape):
+        return False  # the constant repeats the tensor
     for operand in node.args[:2]:
         if operand is source or not isinstance(operand, fx.Node):
             continue
@@ -75,6 +77,15 @@ def affine_of(program: fx.GraphModule, node: fx.Node) -> tuple[torch.Tensor, tor
     return (one, -alpha * number) if first else (-alpha * one, number)
 
 
+def _only_linear(node: fx.Node) -> bool:
+    """Whether Linear layers alone read a call, after other affine calls or not."""
+    return all(
+        reader.op != "output"
+        and (op_of(reader) == "linear" or (is_affine(reader) and _only_linear(reader)))
+        for reader in after(node)
+    )
+
+
 def home_of(node: fx.Node) -> Literal["before", "after", "alone"] | None:
     """Where an affine call goes: into the weights of the layer before it, or of all those after
     it, or into a depthwise convolution of its own; None if it is applied to vectors and neither
@@ -91,6 +102,6 @@ def home_of(node: fx.Node) -> Literal["before", "after", "alone"] | None:
         and (op_of(layer) in WEIGHTED or (is_affine(layer) and home_of(layer) != "after"))
     ):
         return "before"
-    if all(reader.op != "output" and op_of(reader) == "linear" for reader in after(node)):
+    if _only_linear(node):
         return "after"
     return "alone" if len(shape_of(source) or ()) in (3, 4) else None

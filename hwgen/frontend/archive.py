@@ -16,9 +16,8 @@ import torch
 from torch import fx
 
 from hwgen.errors import Problem, UserError
-from hwgen.frontend.inplace import functional
-from hwgen.frontend.parts import plain_parts
-from hwgen.frontend.program import build, is_layer, output_keys, training_mode
+from hwgen.frontend.finish import finish
+from hwgen.frontend.program import is_layer, output_keys, training_mode
 
 __all__ = ["read_archive"]
 
@@ -82,7 +81,7 @@ def _program(path: Path, archive: zipfile.ZipFile) -> fx.GraphModule:
                 raise UserError(Problem(tensor, reason, "use plain tensors as weights"))
             data = content(f"data/{kind}/{entry['path_name']}")
             tensors[tensor] = _tensor(data, entry["tensor_meta"])
-    return build(tensors, _graph(tree["graph_module"]))
+    return finish(tensors, _graph(tree["graph_module"]))
 
 
 def _tensor(data: bytes, meta: dict) -> torch.Tensor:
@@ -122,8 +121,6 @@ def _graph(module: dict) -> fx.Graph:
         leaving.append(made[content["arg"]["as_tensor"]["name"]])
     keys = output_keys(module["module_call_graph"][0]["signature"]["out_spec"])
     graph.output(tuple(leaving)).meta["keys"] = keys
-    plain_parts(graph)
-    functional(graph)
     return graph
 
 

@@ -52,6 +52,10 @@ def upsample(node: fx.Node) -> Found:
 def pad(node: fx.Node) -> Found:
     """Padding that is a call of its own."""
     given = arguments(node)
+    shape = shape_of(node.args[0])
+    if shape is not None and len(shape) not in (3, 4):
+        yield f"pads a vector {sizes(shape)}", "pad maps or lines, before they are flattened"
+        return
     mode, value = given.get("mode", "constant"), float(given["value"] or 0.0)
     if mode != "constant":
         yield f"pads in mode {mode!r}", "pad with zeros, or another number"

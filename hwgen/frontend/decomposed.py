@@ -15,6 +15,7 @@ with suppress(ImportError):  # registers the ops; a torch without them has no su
 
 __all__ = [
     "Grid",
+    "along_axis",
     "folded",
     "grid_of",
     "is_decomposed",
@@ -65,6 +66,11 @@ class Grid:
             )
 
 
+def along_axis(numbers: torch.Tensor, axis: int, x: torch.Tensor) -> torch.Tensor:
+    """One number, if ``axis`` is -1, or one for each place of it, so that they broadcast over x."""
+    return numbers.reshape([-1 if i == axis else 1 for i in range(x.dim())])
+
+
 def is_decomposed(graph: fx.Graph) -> bool:
     """Whether PT2E has quantised anything in a graph."""
     return any(is_quantize(node) or is_dequantize(node) for node in graph.nodes)
@@ -100,7 +106,10 @@ def grid_of(program: fx.GraphModule, node: fx.Node) -> Grid:
         scale = tensor_of(program, given["scales"]).double()
         zeros = given["zero_points"]
         zero = torch.zeros(len(scale)) if zeros is None else tensor_of(program, zeros)
-        return Grid(scale, zero.to(torch.int64), lo, hi, given["axis"])
+        axis = given["axis"]
+        if axis < 0:  # counted from the end
+            axis += len(node.args[0].meta.get("shape") or tensor_of(program, node.args[0]).shape)  # type: ignore
+        return Grid(scale, zero.to(torch.int64), lo, hi, axis)
     step, zero_point = (_number(program, given[name]) for name in ("scale", "zero_point"))
     return Grid(torch.tensor(step, dtype=torch.float64), int(zero_point), lo, hi)
 
@@ -141,7 +150,7 @@ def folded(
         return None
     zero = grid.zero_point
     if isinstance(zero, torch.Tensor):
-        zero = zero.reshape([-1 if i == grid.axis else 1 for i in range(integers.dim())])
+        zero = along_axis(zero, grid.axis, integers)
     centred = integers - zero
     # With a zero point, only what is there counts: 8 bits from 0 to 255 may need 8 or 9.
     is_plain = not bool(torch.as_tensor(zero).any())
@@ -156,8 +165,7 @@ def _quantized(program: fx.GraphModule, x: torch.Tensor, node: fx.Node) -> torch
     if grid.axis < 0:
         scaled, zero = x.float() * (1.0 / float(grid.scale)), grid.zero_point
     else:
-        shape = [-1 if i == grid.axis else 1 for i in range(x.dim())]
         scale = tensor_of(program, arguments(node)["scales"])
-        scaled = x.float() * (1.0 / scale).reshape(shape)
-        zero = grid.zero_point.reshape(shape)  # type: ignore[union-attr]
+        scaled = x.float() * along_axis(1.0 / scale, grid.axis, x)
+        zero = along_axis(grid.zero_point, grid.axis, x)  # type: ignore[arg-type]
     return torch.clamp(torch.round(scaled) + zero, grid.lo, grid.hi).to(torch.int64)

@@ -13,7 +13,7 @@ from hwgen.frontend.ratios import multipliers
 from hwgen.network import TensorType, bits_for
 from hwgen.nn.quantize import quantize
 
-__all__ = ["Grid", "grid_of", "integers_of", "layer_integers", "narrow"]
+__all__ = ["Grid", "grid_of", "integers_of", "layer_integers", "narrow", "real_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,19 +82,25 @@ def layer_integers(
         raise UserError(Problem(layer, "its weights have a zero point", "use symmetric ones"))
     bias = np.zeros(channels, np.int64)
     if given["bias"] is not None:
-        real = _real(graph, given["bias"])
+        real = real_of(graph, given["bias"])
         finer = _finer(real / scales, scales, to)
-        if finer and bits + finer <= 16:
+        if bits + finer > 16:
+            reason = f"one step of its sums is up to {2**finer} steps of its output, too coarse"
+            reason += " for its bias"
+            remedy = "use fewer bits for its output, or more for its weights or its input"
+            raise UserError(Problem(layer, reason, remedy))
+        if finer:
             weights, bits, scales = weights << finer, bits + finer, scales / 2.0**finer
         bias, scales = _bias(real, weights, scales, to)
         if signs:  # of an integer n and a real bias b: n + b >= 0 if n + floor(b) >= 0
-            bias = np.floor(real / scales + 1e-6).astype(np.int64)
+            exact = real / scales  # but for the rounding of float64
+            bias = np.floor(exact + 2.0**-40 * np.maximum(1, np.abs(exact))).astype(np.int64)
     # sum w * (q - z) = sum w * q - z * sum w; padding holds z, and so adds nothing to either.
     bias = bias - source.zero_point * weights.reshape(channels, -1).sum(1)
     return weights, bias, bits, tuple(map(float, scales))
 
 
-def _real(graph: fx.GraphModule, bias: fx.Node) -> np.ndarray:
+def real_of(graph: fx.GraphModule, bias: fx.Node) -> np.ndarray:
     """A bias in real numbers, whether it lies on a grid or not; float64."""
     if bias.op == "get_attr":
         return tensor_of(graph, bias).double().numpy()

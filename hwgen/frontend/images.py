@@ -34,7 +34,8 @@ Images = Array | Mapping[str, Array]
 def load_calibration(path: Path | str) -> Images:
     """Inputs (N, ...) of an ``.npz`` or ``.npy`` file; nothing is unpickled.
 
-    Of several arrays, the one called ``images``, or else all of them, by name. Raises UserError.
+    Of several arrays all, by name; of ``images`` and their ``labels``, the images. Raises
+    UserError.
     """
     try:
         with open(path, "rb") as file:
@@ -42,7 +43,7 @@ def load_calibration(path: Path | str) -> Images:
             if isinstance(arrays, np.ndarray):
                 return arrays
             names = list(arrays)
-            if "images" in names or len(names) == 1:
+            if len(names) == 1 or sorted(names) == ["images", "labels"]:
                 return arrays["images" if "images" in names else names[0]]
             found = {name: arrays[name] for name in names}
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 from torch.export import ExportedProgram
-from torch.utils._pytree import treespec_dumps
+from torch.utils._pytree import TreeSpec, treespec_dumps
 
 import hwgen.nn.quantize
 import hwgen.nn.winograd  # noqa: F401  both register the ops that programs may hold
@@ -17,10 +17,9 @@ from hwgen.errors import Problem, UserError
 from hwgen.frontend.archive import read_archive
 from hwgen.frontend.decomposed import is_decomposed, is_dequantize, is_quantize
 from hwgen.frontend.export import export
+from hwgen.frontend.finish import finish
 from hwgen.frontend.images import Images, frames_of
-from hwgen.frontend.inplace import functional
-from hwgen.frontend.parts import plain_parts
-from hwgen.frontend.program import build, is_layer, is_program, output_keys, training_mode
+from hwgen.frontend.program import is_layer, is_program, output_keys, training_mode
 
 __all__ = ["Source", "load"]
 
@@ -80,12 +79,7 @@ def _flat(exported: ExportedProgram) -> fx.GraphModule:
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
-    try:
-        keys = output_keys(treespec_dumps(exported.call_spec.out_spec))
-    except (ValueError, NotImplementedError) as error:
-        raise UserError(
-            Problem(None, str(error), "return a tensor, tuple, list or dict")
-        ) from error
+    keys = _keys(exported.call_spec.out_spec)
     graph = fx.Graph()
     new: dict[fx.Node, fx.Node] = {}
     for node in exported.graph.nodes:
@@ -99,15 +93,14 @@ def _flat(exported: ExportedProgram) -> fx.GraphModule:
         elif made.op == "output":
             made.meta["keys"] = keys
         new[node] = made
-    plain_parts(graph)
-    functional(graph)
-    return build({**exported.state_dict, **exported.constants}, graph)
+    return finish({**exported.state_dict, **exported.constants}, graph)
 
 
 def _converted(module: fx.GraphModule) -> fx.GraphModule:
     """What ``convert_pt2e`` returns, which is flat already, but for torch's checks of its input."""
     graph = fx.Graph()
     new: dict[fx.Node, fx.Node] = {}
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     for node in module.graph.nodes:
         if node.op == "call_module":  # torch's guards of the input's shape, which return nothing
             continue
@@ -115,8 +108,23 @@ def _converted(module: fx.GraphModule) -> fx.GraphModule:
         made.meta = _meta(node)
         if "shape" not in made.meta and (is_quantize(node) or is_dequantize(node)):
             made.meta |= {"shape": new[node.args[0]].meta.get("shape"), "dtype": torch.float32}
-    functional(graph)
-    return build({**dict(module.named_parameters()), **dict(module.named_buffers())}, graph)
+        if made.op == "get_attr":
+            made.meta["shape"] = tuple(tensors[str(made.target)].shape)
+        elif made.op == "placeholder":
+            made.meta["argument"] = str(node.target)
+        elif made.op == "output":
+            made.meta["keys"] = _keys(module.graph._codegen.pytree_info.out_spec)  # type: ignore[attr-defined]
+    return finish(tensors, graph)
+
+
+def _keys(returned: TreeSpec) -> tuple[str, ...]:
+    """Names of what a network returns."""
+    try:
+        return output_keys(treespec_dumps(returned))
+    except (ValueError, NotImplementedError) as error:
+        raise UserError(
+            Problem(None, str(error), "return a tensor, tuple, list or dict")
+        ) from error
 
 
 def _meta(node: fx.Node) -> dict[str, Any]:

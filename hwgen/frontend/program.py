@@ -10,6 +10,7 @@ That of a placeholder holds ``argument``, the name that ``forward`` gives it; th
 
 import json
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ __all__ = [
     "leaving",
     "output_keys",
     "put",
+    "set_argument",
     "tensor_of",
     "training_mode",
 ]
@@ -87,7 +89,17 @@ def output_keys(spec: str) -> tuple[str, ...]:
 
     named: list[bool] = []
     paths = walk(json.loads(spec)[1], ())
-    return tuple(map("_".join, paths)) if named and len(paths) > 1 else ()
+    return _unique(list(map("_".join, paths))) if named and len(paths) > 1 else ()
+
+
+def _unique(names: list[str]) -> tuple[str, ...]:
+    """``names``, those that came before with a number."""
+    made: list[str] = []
+    for name in names:
+        numbered = (f"{name}_{n}" for n in count(2))
+        free = (one for one in numbered if one not in made and one not in names)
+        made.append(next(free) if name in made else name)
+    return tuple(made)
 
 
 def arguments(node: fx.Node) -> dict[str, Any]:
@@ -99,6 +111,15 @@ def arguments(node: fx.Node) -> dict[str, Any]:
         else:
             named[argument.name] = node.kwargs.get(argument.name, argument.default_value)
     return named
+
+
+def set_argument(node: fx.Node, name: str, value: Any) -> None:
+    """Give a call another argument, by the name that its schema has for it."""
+    place = [argument.name for argument in node.target._schema.arguments].index(name)  # type: ignore[union-attr]
+    if place < len(node.args):
+        node.update_arg(place, value)
+    else:
+        node.update_kwarg(name, value)
 
 
 def tensor_of(module: fx.GraphModule, node: fx.Node) -> torch.Tensor:

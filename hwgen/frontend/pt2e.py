@@ -18,6 +18,7 @@ from hwgen.frontend.calls import (
     ACTIVATIONS,
     CONCATS,
     CONSTANTS,
+    PADS,
     SAME_GRID,
     SUMS,
     WEIGHTED,
@@ -30,6 +31,7 @@ from hwgen.frontend.calls import (
 from hwgen.frontend.check import problems
 from hwgen.frontend.decomposed import (
     Grid,
+    along_axis,
     folded,
     grid_of,
     is_decomposed,
@@ -45,7 +47,9 @@ from hwgen.frontend.passes import (
     one_output,
     plain_flatten,
 )
-from hwgen.frontend.program import ORIGIN, arguments, build, put
+from hwgen.frontend.program import ORIGIN, arguments, build, put, set_argument, tensor_of
+from hwgen.frontend.rescaled import fold_rescaled
+from hwgen.nn.quantize import fake_quantize
 
 __all__ = ["adopt"]
 
@@ -63,6 +67,7 @@ def adopt(program: fx.GraphModule) -> fx.GraphModule:
         program.meta[ORIGIN] = "hwgen"
         program.meta["hwgen_notes"] = (("quantised by", "hwgen, before"),)
         refuse(problems(program))
+        fold_rescaled(program)
         return program.double()
     found = _Adoption(program)
     found.run()
@@ -133,8 +138,11 @@ class _Adoption:
         if place == "weight" and Grid(scale, 0, lo, hi).bits > MAX_BITS:
             reason = f"its weights have {Grid(scale, 0, lo, hi).bits} bits"
             self.problems.append(Problem(_name(layer), reason, f"use at most {MAX_BITS}"))
-        along = scale if axis < 0 else scale.reshape([-1, *[1] * (integers.dim() - 1)])
-        put(self.program, name, integers.double() * along)
+        if axis > 0:
+            reason = f"its {place} has a scale for each place of axis {axis}"
+            remedy = "use one for each output channel: ch_axis=0"
+            self.problems.append(Problem(_name(layer), reason, remedy))
+        put(self.program, name, integers.double() * along_axis(scale, axis, integers))
         put(self.program, f"{name}_scale", scale)
         put(self.program, f"{name}_zero_point", torch.zeros_like(scale, dtype=torch.int64))
         names = [name, f"{name}_scale", f"{name}_zero_point"]
@@ -196,7 +204,7 @@ def _name(layer: fx.Node) -> str:
 def _hoist_roundings(program: fx.GraphModule) -> None:
     """A rounding behind a pool or flatten to before it: both orders give the same numbers.
 
-    Rounding never changes the order of two numbers, and padding is zero, which is on every grid.
+    Rounding never changes the order of two numbers; the number that a pad adds is rounded too.
     """
     waiting = [node for node in calls(program) if op_of(node) == "fake_quantize"]
     while waiting:
@@ -211,12 +219,23 @@ def _hoist_roundings(program: fx.GraphModule) -> None:
                 rounded.meta = dict(before.meta)
                 moved = program.graph.node_copy(source)
                 moved.update_arg(0, rounded)
+            if op_of(source) in PADS:
+                _round_value(program, moved, rounded)
             node.replace_all_uses_with(moved)
             program.graph.erase_node(node)
             node, source = rounded, before
         if _is(source, CONCATS) and len(source.users) == 1:
             waiting += _round_each(program, source, node)
     program.graph.eliminate_dead_code()
+
+
+def _round_value(program: fx.GraphModule, pad: fx.Node, rounding: fx.Node) -> None:
+    """What ``pad`` adds, on the grid of ``rounding``, as its tensor is."""
+    given, grid = float(arguments(pad)["value"] or 0.0), arguments(rounding)
+    stored = (tensor_of(program, grid[name]) for name in ("scale", "zero_point"))
+    value = torch.tensor(given, dtype=torch.float64)
+    rounded = fake_quantize(value, *stored, grid["lo"], grid["hi"], grid["axis"])
+    set_argument(pad, "value", float(rounded))
 
 
 def _is_unrounded(node: fx.Node) -> bool:

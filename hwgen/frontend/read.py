@@ -11,9 +11,10 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from hwgen.errors import Problem, refuse
+from hwgen.frontend.affine import is_affine
 from hwgen.frontend.calls import DOMAIN_CONVS, WEIGHTED, calls, layer_of, op_of
 from hwgen.frontend.check import problems
-from hwgen.frontend.decomposed import is_decomposed
+from hwgen.frontend.decomposed import is_decomposed, is_quantised
 from hwgen.frontend.load import load
 from hwgen.frontend.program import arguments, leaving
 from hwgen.frontend.pt2e import adopt
@@ -27,7 +28,8 @@ __all__ = ["read", "read_pairs"]
 def read(program: fx.GraphModule | ExportedProgram) -> Network:
     """The integer network of a fake-quantised program; UserError, naming all that is in the way."""
     graph = load(program)
-    if is_decomposed(graph.graph):
+    affine = any(is_affine(call) for call in calls(graph))
+    if is_decomposed(graph.graph) or (affine and is_quantised(graph.graph)):
         graph = adopt(graph)
     pairs = read_pairs(graph)
     nodes = tuple(node for _, node in pairs)

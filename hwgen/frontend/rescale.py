@@ -21,6 +21,9 @@ __all__ = [
 MAX_SUM_BITS = 62 - MULTIPLIER_BITS
 # Operands of an addition further apart do not see each other: of 16 bits, all are below one step.
 MAX_APART = 24
+# What the finer operand is multiplied by at most; the second is for wide tensors whose scales are
+# almost the same, and is enough for all of 16 bits.
+LIMITS = 1 << MULTIPLIER_BITS, 1 << 22
 # Steps of the finer operand by which the coarser one of an addition may be off.
 OFF = 1 / 64
 
@@ -81,12 +84,15 @@ def factors_of(
         raise UserError(Problem(layer, reason, remedy))
     kind = kinds[coarse]
     reach = max(kind.hi - kind.zero_point, kind.zero_point - kind.lo)
-    finer = np.arange(1, (1 << MULTIPLIER_BITS) + 1)
-    coarser = np.rint(ratio * finer)
-    there = coarser <= 1 << MAX_APART
-    close = (reach * np.abs(coarser / finer - ratio) <= OFF) & there
+    for limit in LIMITS:
+        finer = np.arange(1, min(limit, max(1, int((1 << MAX_APART) / ratio))) + 1)
+        coarser = np.rint(ratio * finer)
+        off = np.abs(coarser / finer - ratio)
+        close = reach * off <= OFF
+        if close.any():
+            break
     # The smallest that do, for the least hardware.
-    best = int(np.argmax(close)) if close.any() else int(there.sum()) - 1
+    best = int(np.argmax(close)) if close.any() else int(np.argmin(off))
     factors = int(coarser[best]), int(finer[best])
     step = scales[1 - coarse] / factors[1]
     return (factors if coarse == 0 else factors[::-1]), step

@@ -34,7 +34,10 @@ __all__ = ["PADDED_SIGNS", "Rounder", "Value", "remedy_of"]
 
 UNQUANTISED = "call hwgen.compress.quantize first"
 #: What to do where a program that came quantised is not: by its quantiser.
-PARTLY = {"PT2E": "annotate it in the Quantizer, or its inputs where they are read"}
+PARTLY = {
+    "PT2E": "annotate it in the Quantizer, or its inputs where they are read",
+    "hwgen": "put it through hwgen.nn.quantize.fake_quantize or binarize",
+}
 #: Bits of outputs that the quantiser has left in float.
 OUTPUT_BITS = 16
 
@@ -119,13 +122,24 @@ class Rounder:
             raise UserError(Problem(layer, "its signs have several scales", "use one for all"))
         if kind.encoding == "bipolar":
             raise UserError(Problem(layer, "the sign of a sign is taken", "leave one out"))
-        if source.activation.clip[0] >= 0:
-            reason = "is clipped to zero and more, so that its sign is always +1"
-            raise UserError(Problem(layer, reason, "leave the ReLU out, and keep the sign"))
+        self._check_sign(layer, source.activation)
         zero = 0 if source.sums is not None else kind.zero_point
         thresholds = np.full(kind.channels, np.clip(zero, kind.lo, kind.hi + 1))
         op, scale = Threshold(kind.integers, thresholds), float(grid.scale[0])
         return Value(self._add(call, f"{layer}.sign", op, source.node, scale=scale))
+
+    def _check_sign(self, layer: str, activation: Activation) -> None:
+        """The sign of an activation must be that of what it is applied to."""
+        least = min(activation.slopes or (1.0,))
+        if activation.clip[0] >= 0:
+            reason = "is clipped to zero and more, so that its sign is always +1"
+            raise UserError(Problem(layer, reason, "leave the ReLU out, and keep the sign"))
+        if activation.clip[1] < 0:
+            reason = "is clipped to less than zero, so that its sign is always -1"
+            raise UserError(Problem(layer, reason, "clip to a range around zero"))
+        if least <= 0:
+            reason = f"its slope is {least:g}, so that its sign is always +1"
+            raise UserError(Problem(layer, reason, "use slopes above zero"))
 
     def _only_signs(self, call: fx.Node) -> bool:
         """Whether nothing of a call's results is read but their signs, after activations or not."""
@@ -157,7 +171,8 @@ class Rounder:
         assert value.sums is not None
         kind, layer = value.node.type, value.node.name
         top = (1 << (OUTPUT_BITS - 1)) - 1
-        step = max(value.sums) * max(1.0, max(-kind.lo, kind.hi) / top)
+        steepest = max(map(abs, (1.0, *(value.activation.slopes or ()))))
+        step = max(value.sums) * max(1.0, steepest * max(-kind.lo, kind.hi) / top)
         grid = Grid(np.array([step]), 0, -top - 1, top)
         op = rounding(layer, kind, value.sums, value.activation, grid)
         node = self._add(call, f"{layer}.requantise", op, value.node, scale=step)

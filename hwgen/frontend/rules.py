@@ -42,6 +42,8 @@ NEAREST = {
     "argmax": "leave it out, and take the largest of the outputs",
     **dict.fromkeys(("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
                     "quantise with PT2E, and convert_pt2e: docs/quantised.md"),
+    "sign": "torch.sign(0) is 0, which one bit cannot hold: use torch.where(x >= 0, 1.0, -1.0), "
+            "or hwgen.nn.quantize.binarize",
     "max_pool2d_with_indices": "use return_indices=False",
     "conv3d": "use Conv2d",
     **dict.fromkeys(("conv_transpose2d", "conv_transpose1d"), "use nn.Upsample and Conv2d"),

@@ -69,6 +69,29 @@ class Constants(nn.Module):
         return torch.sub(self.b(torch.add(self.shift, x, alpha=0.5)), 0.5, alpha=3)
 
 
+class Bare(nn.Module):
+    """Parameters of the network itself, one of them read twice and in other shapes."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = conv(2, 3), conv(3, 2)
+        self.w, self.v = nn.Parameter(torch.rand(3) + 0.5), nn.Parameter(torch.rand(3))
+        self.register_buffer("mean", torch.rand(3))
+        self.register_buffer("variance", torch.rand(3) + 0.5)
+
+    def forward(self, x):
+        x = F.relu(self.a(x))
+        x = F.batch_norm(x, self.mean, self.variance, self.w, self.v)
+        x = F.relu(x * self.w.view(1, -1, 1, 1)) * self.v[:, None, None]
+        return self.b(F.relu(x) * torch.tensor([0.5, 1.0, 2.0]).view(1, 3, 1, 1))
+
+
+def vector(s, x):
+    """What normalises a vector, before Linear layers."""
+    x = (x.flatten(1) - 0.5) * 2.0 / s.deviation
+    return s.fc(x) + s.fc2(x)
+
+
 def norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels)
 
@@ -84,6 +107,9 @@ NETS = {
     "vectors": lambda: Net(
         vectors, fc1=nn.Linear(336, 5), fc2=nn.Linear(5, 3), fc3=nn.Linear(5, 3, bias=False),
         bn1=nn.BatchNorm1d(5), bn2=nn.BatchNorm1d(5, affine=False)),
+    "bare": Bare,
+    "vector": lambda: Net(vector, fc=nn.Linear(336, 3), fc2=nn.Linear(336, 3),
+                          deviation=nn.Parameter(torch.rand(336) + 0.5)),
     "shared": lambda: Net(shared, a=conv(2, 3), b=conv(3, 3), bn1=norm(3)),
 }  # fmt: skip
 
@@ -94,6 +120,8 @@ LAYERS = {
     "normalised": ["sub", "b"],
     "constants": ["a", "mul_1", "b"],
     "vectors": ["fc1", "fc2", "fc3"],
+    "bare": ["a", "w", "mul_1", "mul_2", "b"],
+    "vector": ["fc", "fc2"],
     "shared": ["a", "bn1", "b"],
 }
 

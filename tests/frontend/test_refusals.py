@@ -1,5 +1,6 @@
 """Every unsupported network, by the full text that names what is wrong with it."""
 
+import re
 import warnings
 
 import numpy as np
@@ -8,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from hwgen.compress import Settings, compare, quantize
+from hwgen.compress import Settings, compare, decisions, quantize
+from hwgen.compress.decisions import BATCH
 from hwgen.errors import UserError
-from hwgen.frontend import load_calibration, read
+from hwgen.frontend import load, load_calibration, load_labels, read
 from hwgen.frontend.images import frames_of
 
 RNG = np.random.default_rng(0)
@@ -150,10 +152,14 @@ NETWORKS = {
     "conv: its weight is torch.float64; call model.float()\n"
     "conv: its bias is torch.float64; call model.float()":
         lambda: Net(lambda s, x: s.conv(x.double()), conv=conv().double()),
-    "mul: is a mul of two tensors; tensors can only be added\n"
     "linear: its weight is computed, not stored; use a plain parameter":
-        lambda: Net(lambda s, x: F.linear(x.flatten(1), s.w.weight * s.w.weight),
-                    w=nn.Linear(128, 3)),
+        lambda: Net(lambda s, x: F.linear(x.flatten(1), F.relu(s.w.weight)), w=nn.Linear(128, 3)),
+    "pad: pads a vector (?, 128); pad maps or lines, before they are flattened":
+        lambda: Net(lambda s, x: s.w(F.pad(x.flatten(1), (1, 1))), w=nn.Linear(130, 3)),
+    "sub: computes with a constant that is not one number a channel; "
+    "use a number, or one a channel, and multiply rather than divide":
+        lambda: Net(lambda s, x: s.w(x[:, :1] - s.shift), w=nn.Conv2d(3, 3, 1),
+                    shift=nn.Parameter(torch.rand(1, 3, 1, 1))),
 }  # fmt: skip
 
 
@@ -434,6 +440,55 @@ def test_operands_of_an_addition_must_see_each_other():
     assert text.endswith(
         " steps of the other; quantise them with scales whose ratio is at most 2^24"
     )
+
+
+def test_labels_that_are_no_numbers(tmp_path):
+    path = tmp_path / "a.npz"
+    for labels, text in (
+        (np.array(["cat"] * 4), "labels <U3 (4,)"),
+        (np.array(["cat"] * 4, object), "labels that are pickled objects, or damaged"),
+    ):
+        np.savez(path, images=IMAGES, labels=labels)
+        with pytest.raises(UserError, match=re.escape(text)):
+            load_labels(path, 4)
+    np.savez(path, images=IMAGES)
+    assert load_labels(path, 4) is None
+
+
+def test_an_input_called_images_beside_another(tmp_path):
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = conv(), conv()
+
+        def forward(self, images, mask):
+            return {"a": {"b_c": self.a(images)}, "a_b": {"c": self.b(mask)}}
+
+    np.savez(tmp_path / "a.npz", images=IMAGES, mask=IMAGES)
+    network = read(quantize(Masked(), load_calibration(tmp_path / "a.npz")))
+    assert [node.name for node in network.inputs] == ["images", "mask"]
+    assert network.output_names == ("a_b_c", "a_b_c_2")
+
+
+def test_a_program_for_a_fixed_number_of_frames():
+    class Fixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.fc(x.view(BATCH, 4))
+
+    program = load(torch.export.export(Fixed().eval(), (torch.rand(BATCH, 4),)))
+    frames = RNG.random((BATCH + 50, 4), dtype=np.float32)
+    assert decisions(program, read(quantize(program, frames)), frames).images == BATCH + 50
+
+
+def test_one_table_of_bits_for_weights_and_activations():
+    model = Net(lambda s, x: x + s.a(x), a=nn.Conv2d(2, 2, 1))
+    table = {"input": 6, "a": 5, "add": 4}
+    network = read(quantize(model, IMAGES, Settings(table, table)))
+    assert (network["input"].type.bits, network["a"].op.weight_bits) == (6, 5)
 
 
 def test_calibration_files(tmp_path):

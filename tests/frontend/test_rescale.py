@@ -27,6 +27,13 @@ def test_any_other_ratio_is_off_by_less_than_anyone_sees(seed):
     assert min(factors) < 1000
 
 
+@pytest.mark.parametrize("ratio", [1 + 2.0**-17, 1.00002, 1.234567, 3.9999999])
+def test_wide_tensors_of_almost_one_scale(ratio):
+    kind = TensorType((4,), 16, False)
+    (coarse, fine), _ = factors_of("add", (ratio, 1.0), (kind, kind))
+    assert abs(coarse / fine - ratio) * kind.hi <= 1 / 64
+
+
 def test_operands_out_of_sight():
     with pytest.raises(UserError, match="ratio is at most 2\\^24"):
         factors_of("add", (1.0, 3e-8), KINDS)

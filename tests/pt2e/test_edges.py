@@ -1,16 +1,25 @@
 """What PT2E can make and hwgen cannot build; and grids that are hard to keep within one step."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from quantised import Bits, prepare_pt2e, quantised
+from quantised import (
+    Bits,
+    PerChannelMinMaxObserver,
+    QuantizationAnnotation,
+    prepare_pt2e,
+    quantised,
+)
 from torch import nn
 
+from hwgen import flow
 from hwgen.compress import compare, quantize
 from hwgen.errors import UserError
 from hwgen.frontend import adopt, load, read
+from hwgen.model import find
 
 torch.manual_seed(0)
 IMAGES = torch.rand(20, 2, 6, 6)
@@ -42,6 +51,66 @@ class Forgetful(Bits):
     def _annotate(self, node):
         if node.name not in ("add", "conv2d_1"):
             super()._annotate(node)
+
+
+class AlongInputs(Bits):
+    """A scale for each input channel of the weights."""
+
+    def _weight(self, bits):
+        spec = super()._weight(bits)
+        observer = PerChannelMinMaxObserver.with_args(ch_axis=1)
+        return replace(spec, observer_or_fake_quant_ctr=observer, ch_axis=1)
+
+
+@pytest.mark.parametrize("channels", [2, 3])
+def test_scales_of_input_channels(channels):
+    assert refusal(nn.Conv2d(2, channels, 1), AlongInputs()) == (
+        "conv2d: its weight has a scale for each place of axis 1; "
+        "use one for each output channel: ch_axis=0"
+    )
+
+
+def test_outputs_by_name():
+    class Heads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(2, 3, 1), nn.Conv2d(2, 2, 1)
+
+        def forward(self, x):
+            y, z = self.a(x).chunk(3, 1)[:2]
+            return {"boxes": y + z, "scores": self.b(x)}
+
+    assert read(quantised(Heads().eval(), IMAGES, Bits())).output_names == ("boxes", "scores")
+
+
+def test_lines_without_data():
+    class Lines(Bits):
+        def _annotate(self, node):
+            if node.target == torch.ops.aten.conv1d.default:
+                reads = {node.args[0]: self._activation(8), node.args[1]: self._weight(8)}
+                node.meta["quantization_annotation"] = QuantizationAnnotation(
+                    reads, self._activation(8), _annotated=True
+                )
+
+    lines = torch.rand(20, 2, 16)
+    module = quantised(nn.Conv1d(2, 4, 3).eval(), lines, Lines())
+    assert flow.integers(find(module)).distance <= 1
+
+
+def test_an_output_in_float_under_a_steep_slope():
+    model = nn.Sequential(nn.Conv2d(2, 3, 6), nn.PReLU(init=3.0))
+    with torch.no_grad():
+        model[0].weight.copy_(-model[0].weight.abs())
+        model[0].bias.fill_(0)
+    network = read(quantised(model.eval(), IMAGES, Bits(only_layers=True)))
+    last = network.output.op
+    kind = network[network.output.inputs[0]].type
+    assert kind.lo * int(last.negative.max()) / 2.0**last.shift > -(2**15)
+
+
+def test_a_number_that_is_padded_before_it_is_rounded():
+    layers = [nn.Conv2d(2, 3, 1), nn.ReLU(), nn.ConstantPad2d(1, 0.3), nn.Conv2d(3, 2, 3)]
+    assert largest(nn.Sequential(*layers), Bits(only_layers=True)) <= 1
 
 
 PARTLY = "annotate it in the Quantizer, or its inputs where they are read"
@@ -81,6 +150,21 @@ def edited(change) -> str:
     with pytest.raises(UserError) as error:
         read(module)
     return str(error.value)
+
+
+def test_sums_too_coarse_for_their_bias():
+    def fine(node):
+        source = node.args[0]
+        made = source.args[0] if "dequantize_per_tensor" in str(node.target) else source
+        if made.name == "conv2d_1":
+            node.args = (source, 1e-8, *node.args[2:])
+
+    text = edited(fine)
+    assert text.startswith("b: one step of its sums is up to ")
+    assert text.endswith(
+        " steps of its output, too coarse for its bias; "
+        "use fewer bits for its output, or more for its weights or its input"
+    )
 
 
 def test_integers_that_do_not_come_from_floats():
