@@ -13,10 +13,10 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 from hwgen import registers
 from hwgen.manifest import read_manifest
 
-BUILD = Path.cwd().parent
-sys.path.insert(0, str(BUILD / "bench"))
+sys.path.insert(0, str(Path.cwd().parent / "bench"))
 from packing import INPUTS, OUTPUTS
 
+BUILD = Path.cwd().parent
 AT = {at.name: at.offset for at in registers.REGISTERS}
 EARLY, MISSING = 1, 2
 
