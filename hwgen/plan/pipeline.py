@@ -19,9 +19,9 @@ __all__ = [
     "Stage",
     "assemble",
     "decided",
+    "fifo_names",
     "input_ports",
     "links",
-    "needed_depths",
     "output_ports",
     "outputs_of",
     "outside",
@@ -37,9 +37,6 @@ Source = tuple[str, str]
 
 #: The source of the accelerator's own input; of one of several: ``("", its name)``.
 WORLD: Source = ("", "")
-
-#: A FIFO that can hold a frame is taken to be as good as an endless one, up to so many beats.
-ROOMY = 1 << 16
 
 #: Frames whose tensors are in memory at once.
 BATCH = 250
@@ -258,51 +255,3 @@ def fifo_names(stages: Sequence[Stage]) -> dict[Place, str]:
 
 def _tensor(stages: Sequence[Stage], source: Source) -> str:
     return next(stage.tensor for stage in stages if stage.name == source[0])
-
-
-def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
-    """Depth of the FIFO before each input of a stage; places that need none are left out.
-
-    No FIFO can lose a beat without lengthening the steady interval, or deadlocking. Each depth in
-    turn is made as small as it gets, and again, until none shrinks any more: a FIFO that goes takes
-    its latency with it, so that another may need less.
-    """
-
-    def interval(depths: Mapping[Place, int]) -> int | None:
-        played = steady(with_fifos(stages, depths))
-        return None if played.deadlock else played.interval
-
-    plain = interval({})
-    if plain is not None and plain <= max(stage.spec.schedule().worst for stage in stages):
-        return {}
-    names = fifo_names(stages)
-    roomy = {
-        (stage.name, number): min(ROOMY, 4 * stage.spec.inputs[number].count + 512)
-        for stage in stages
-        for number, source in enumerate(stage.sources)
-        if source[0]
-    }
-    filled = with_fifos(stages, roomy)
-    played = steady(filled)
-    best = None if played.deadlock else played.interval
-    if plain == best:
-        return {}
-    # What was never in a FIFO needs no room there. A deep one holds some of its beats in its ring,
-    # where the game does not count them.
-    peaks = {link.source: peak for link, peak in zip(links(filled), played.peak, strict=True)}
-    depths = {place: most for place, most in roomy.items() if peaks[names[place], "o"] > 1}
-    if interval(depths) != best:
-        depths = dict(roomy)
-    before: dict[Place, int] = {}
-    while before != depths:
-        before = dict(depths)
-        for place in before:
-            low, high = -1, depths[place]
-            while high - low > 1:
-                depths[place] = 0 if low < 0 else (low + high) // 2
-                if interval(depths) == best:
-                    high = depths[place]
-                else:
-                    low = depths[place]
-            depths[place] = high
-    return {place: depth for place, depth in depths.items() if depth}

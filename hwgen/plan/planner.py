@@ -10,12 +10,12 @@ from hwgen.errors import Problem, UserError, refuse
 from hwgen.network import Input, Network, Node, TensorType
 from hwgen.plan.candidates import Candidate, Entry, Exit, candidates, ports
 from hwgen.plan.choose import RESOURCES, Edge, choose
+from hwgen.plan.depths import needed_depths
 from hwgen.plan.engines import Engines, allowed, differences, reason_for
 from hwgen.plan.engines import check as check_engines
 from hwgen.plan.pipeline import (
     Stage,
     assemble,
-    needed_depths,
     outputs_of,
     steady,
     unique,

@@ -27,7 +27,8 @@ from hwgen.network import (
 )
 from hwgen.plan import Plan
 from hwgen.plan.choose import converter
-from hwgen.plan.pipeline import Stage, assemble, needed_depths, steady, with_fifos
+from hwgen.plan.depths import needed_depths
+from hwgen.plan.pipeline import Stage, assemble, steady, with_fifos
 from hwgen.rtl_templates import ENGINES
 
 BOARD = load_board("zcu104")
