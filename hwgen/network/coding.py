@@ -49,7 +49,8 @@ class RateCode:
     steps: int
 
     def __post_init__(self):
-        if len(self.input.shape) != 1 or self.input.signed or self.input.zero_point:
+        kind = self.input
+        if len(kind.shape) != 1 or kind.signed or kind.zero_point or kind.encoding == "bipolar":
             raise ValueError(f"takes a vector of unsigned intensities, not {self.input}")
         if self.input.bits > 16:
             raise ValueError(f"intensities have 1 to 16 bits, not {self.input.bits}")

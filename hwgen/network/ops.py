@@ -94,6 +94,8 @@ class Input:
             raise ValueError(f"frames must have shape {self.type.shape}, not {x.shape[1:]}")
         if x.size and (x.min() < self.type.lo or x.max() > self.type.hi):
             raise ValueError(f"inputs must lie in [{self.type.lo}, {self.type.hi}]")
+        if self.type.encoding == "bipolar" and not x.all():
+            raise ValueError("bipolar inputs must be -1 or +1")
         return x
 
 

@@ -253,6 +253,8 @@ class Leaky(_Neurons):
         self._check()
         if self.input.shape != (self.neurons,):
             raise ValueError(f"{self.neurons} neurons take as many currents, not {self.input}")
+        if self.input.encoding == "bipolar":
+            raise ValueError("bipolar inputs are no currents")
         if self.steps < 1:
             raise ValueError(f"steps must be at least 1, not {self.steps}")
 

@@ -23,6 +23,8 @@ class Threshold:
     thresholds: np.ndarray
 
     def __post_init__(self):
+        if self.input.encoding == "bipolar":
+            raise ValueError("a bipolar input is its own sign")
         if self.thresholds.shape != (self.input.channels,):
             raise ValueError(f"one threshold a channel: {self.input.channels}")
         lo, hi = self.input.lo, self.input.hi + 1

@@ -38,6 +38,8 @@ class WinogradConv2d:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def __post_init__(self):
+        if self.input.encoding == "bipolar":
+            raise ValueError("a bipolar input is single bits: there is nothing to multiply")
         if self.tile not in TILES:
             raise ValueError(f"tile must be one of {list(TILES)}, not {self.tile}")
         t = self.tile + 2

@@ -5,7 +5,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hwgen.network import Conv2d, Input, Linear, MaxPool2d, Requantise, TensorType, bits_for, exact
+from hwgen.network import (
+    Conv2d,
+    Input,
+    Leaky,
+    Linear,
+    MaxPool2d,
+    RateCode,
+    Requantise,
+    TensorType,
+    Threshold,
+    bits_for,
+    exact,
+)
 from hwgen.network.ops import weight_range
 
 
@@ -199,6 +211,7 @@ def test_bits_for(lo, hi, expected):
 
 
 MAP, VECTOR = TensorType((4, 4, 2), 8, False), TensorType((3,), 8, False)
+SIGNS = TensorType((3,), 1, False, "bipolar")
 ONES = np.ones(1, np.int32)
 NONSENSE = {
     "shape must be (H, W, C) or (F,), all at least 1, not (2, 2)":
@@ -231,6 +244,11 @@ NONSENSE = {
         lambda: Requantise(VECTOR, np.ones(3, int), 0, 8, False, 0, 0, 256),
     "frames must have shape (3,), not (4,)": lambda: Input(VECTOR).compute(np.zeros((1, 4), int)),
     "inputs must lie in [0, 255]": lambda: Input(VECTOR).compute(np.full((1, 3), 256)),
+    "bipolar inputs must be -1 or +1": lambda: Input(SIGNS).compute(np.zeros((1, 3), int)),
+    "a bipolar input is its own sign": lambda: Threshold(SIGNS, np.ones(3, int)),
+    "bipolar inputs are no currents":
+        lambda: Leaky(SIGNS, np.zeros(3, int), ONES, 3, ONES, "zero", 4, 2),
+    "takes a vector of unsigned intensities, not 3 bipolar1": lambda: RateCode(SIGNS, 2),
 }  # fmt: skip
 
 

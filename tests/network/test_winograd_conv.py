@@ -132,6 +132,7 @@ def test_it_is_stored():
         ({"shifts": np.ones((4, 4), int)}, "exact transforms have no shifts"),
         ({"transform_bits": 17}, "transform_bits must be 0 or 2 to 16"),
         ({"bias": np.zeros(3, int)}, "bias must have shape"),
+        ({"input": TensorType((7, 9, 3), 1, False, "bipolar")}, "a bipolar input is single bits"),
         ({"weights": np.zeros((6, 6, 4, 3), int)}, "weights must be"),
     ],
 )

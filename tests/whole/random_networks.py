@@ -1,14 +1,10 @@
-"""Random integer networks of every layer kind, with random foldings, from one source of chance."""
+"""Random integer networks of every layer kind, from one source of chance."""
 
-from dataclasses import replace
+from math import gcd
 from random import Random
 
 import numpy as np
 
-from hwgen.beats import Beats
-from hwgen.board import load_board
-from hwgen.cost import area
-from hwgen.manifest import identifier
 from hwgen.network import (
     Add,
     Concat,
@@ -23,104 +19,191 @@ from hwgen.network import (
     Slice,
     SumPool2d,
     TensorType,
+    Threshold,
     Upsample2d,
+    WinogradConv2d,
 )
-from hwgen.plan import Plan
-from hwgen.plan.choose import converter
-from hwgen.plan.depths import needed_depths
-from hwgen.plan.pipeline import Stage, assemble, steady, with_fifos
-from hwgen.rtl_templates import ENGINES
 
-BOARD = load_board("zcu104")
+#: Wider integers are rounded before the next layer; layers with weights take no wider ones.
+WIDE = 16
 
 
 class Growing:
-    """A network that grows layer by layer."""
+    """A network that grows layer by layer; each method adds one block and returns its last node.
+
+    Maps are small, so that the widths, edges and foldings are what there is to try.
+    """
 
     def __init__(self, chance: Random):
         self.chance = chance
         self.rng = np.random.default_rng(chance.getrandbits(32))
-        bits = chance.randint(1, 8)
-        shape = (chance.randint(3, 8), chance.randint(3, 8), chance.randint(1, 5))
-        kind = TensorType(shape, bits, False, zero_point=chance.randint(0, (1 << bits) - 1))
-        self.nodes = [Node("input", Input(kind), (), kind)]
+        self.nodes: list[Node] = []
+        height = chance.choice([1, *range(3, 9)])  # of one row: a line
+        self.enter((height, chance.randint(3, 8), chance.choice([1, 2, 3, 4, 5, 6])), signs=True)
+
+    def bits(self) -> int:
+        """1 to 16, most often few: what is wide takes long to build and to simulate."""
+        return self.chance.choice([*range(1, 9), *range(1, 9), self.chance.randint(9, WIDE)])
+
+    def maybe(self, share: float) -> bool:
+        return self.chance.random() < share
 
     def type_of(self, name: str) -> TensorType:
         return next(node.type for node in self.nodes if node.name == name)
+
+    def is_bipolar(self, name: str) -> bool:
+        return self.type_of(name).encoding == "bipolar"
 
     def add(self, op, *sources: str) -> str:
         name = f"{op.kind}{len(self.nodes)}"
         self.nodes.append(Node(name, op, sources, op.output))
         return name
 
+    def enter(self, shape: tuple[int, ...], signs: bool = False) -> str:
+        """One more input of the network; with ``signs``, perhaps a bipolar one."""
+        bits, signed = self.bits(), self.maybe(0.3)
+        kind = TensorType(shape, bits, signed)
+        kind = TensorType(shape, bits, signed, zero_point=self.chance.randint(kind.lo, kind.hi))
+        if signs and self.maybe(0.1):
+            kind = TensorType(shape, 1, False, "bipolar")
+        return self.add(Input(kind))
+
     def weights(self, shape: tuple[int, ...], bits: int) -> np.ndarray:
         if bits == 1:
             return self.rng.choice([-1, 1], shape)
         top = (1 << (bits - 1)) - 1
-        return self.rng.integers(-top, top + 1, shape)
+        return self.rng.integers(-top - self.maybe(0.3), top + 1, shape)
+
+    def bias(self, count: int) -> np.ndarray:
+        return self.rng.integers(-50, 50, count)
+
+    def rounded(self, source: str) -> str:
+        """Fewer bits, or one that means -1 and +1."""
+        kind = self.type_of(source)
+        if self.maybe(0.15):
+            # The ends of the range are as likely as what lies between them.
+            ends = [kind.lo, kind.hi + 1]
+            inside = self.rng.integers(kind.lo // 4, kind.hi // 4 + 1, kind.channels)
+            some = np.where(self.rng.random(kind.channels) < 0.1, self.rng.choice(ends), inside)
+            return self.add(Threshold(kind, some), source)
+        return self.requantise(source)
 
     def requantise(self, source: str) -> str:
         kind = self.type_of(source)
-        bits, signed = self.chance.randint(1, 9), self.chance.random() < 0.3
+        bits, signed = self.bits(), self.maybe(0.3)
         narrow = TensorType(kind.shape, bits, signed)
         shift = max(0, kind.bits - bits + self.chance.randint(0, 3))
-        top = self.chance.choice([1, 1 << self.chance.randint(1, 10)])
+        top = self.chance.choice([1, 1 << self.chance.randint(1, 15)])
         multiplier = self.rng.integers(max(1, top // 2), top + 1, kind.channels)
         if top > 1:
             shift += top.bit_length() - 1
         zero = self.chance.randint(narrow.lo, narrow.hi)
         lo = self.chance.choice([narrow.lo, zero])
         slopes = self.rng.integers(-top // 4, top + 1, kind.channels)
-        negative = slopes if self.chance.random() < 0.2 else None  # a leaky ReLU
+        negative = slopes if self.maybe(0.2) else None  # a leaky ReLU
         op = Requantise(kind, multiplier, shift, bits, signed, zero, lo, narrow.hi, negative)
         return self.add(op, source)
 
+    def narrowed(self, source: str) -> str:
+        """Rounded, if it is too wide for what follows."""
+        return self.requantise(source) if self.type_of(source).bits > WIDE else source
+
     def conv(self, source: str, channels: int | None = None, same: bool = False) -> str:
+        """``same``: the map keeps its size, and can be added to another."""
         chance, kind = self.chance, self.type_of(source)
-        height, width, inputs = kind.shape
-        groups = chance.choice([1, 1, inputs])
-        outputs = channels or groups * chance.randint(1, 4 if groups == 1 else 2)
-        if outputs % groups:
-            groups = 1
-        size = chance.choice([1, 3]) if same else chance.randint(1, min(3, height, width))
-        padding = (size // 2,) * 4 if same else tuple(chance.randint(0, size - 1) for _ in range(4))
-        stride = (1, 1) if same else (chance.randint(1, 2), chance.randint(1, 2))
-        bits = chance.randint(1, 8)
-        weights = self.weights((outputs, size, size, inputs // groups), bits)
-        bias = self.rng.integers(-50, 50, outputs)
-        op = Conv2d(kind, weights, bias, bits, stride, padding, (1, 1), groups)
-        return self.requantise(self.add(op, source))
+        *sizes, inputs = kind.shape
+        bare = self.is_bipolar(source)  # which cannot be padded
+        divisors = [n for n in range(1, inputs + 1) if inputs % n == 0]
+        groups = chance.choice([1, *divisors, *divisors[1:-1]])
+        if same:
+            outputs = channels or chance.randint(1, 4)
+            kernel = chance.choice([1, 3]), chance.choice([1, 3, 5])
+            stride, dilation = (1, 1), (chance.randint(1, 2), 1)
+            reach = tuple((k - 1) * d // 2 for k, d in zip(kernel, dilation, strict=True))
+            padding = (reach[0], reach[0], reach[1], reach[1])
+        else:
+            outputs = groups * chance.randint(1, chance.choice([4, 8]) if groups == 1 else 2)
+            kernel = tuple(chance.randint(1, min(3, size)) for size in sizes)
+            if self.maybe(0.4) and min(sizes) >= 3:
+                kernel = (3, 3)
+            most = tuple(
+                (s - 1) // (k - 1) if k > 1 else 3 for s, k in zip(sizes, kernel, strict=True)
+            )
+            dilation = tuple(chance.choice([1, 1, chance.randint(1, n)]) for n in most)
+            stride = chance.choice([(1, 1), (chance.randint(1, 3), chance.randint(1, 3))])
+            ends = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True) for _ in range(2)]
+            padding = tuple(0 if bare else chance.randint(0, end) for end in ends)
+        groups = gcd(groups, outputs)
+        bits = self.bits()
+        weights = self.weights((outputs, *kernel, inputs // groups), bits)
+        op = Conv2d(kind, weights, self.bias(outputs), bits, stride, padding, dilation, groups)
+        made = self.add(op, source)
+        return self.requantise(made) if same else self.rounded(made)
+
+    def winograd(self, source: str) -> str:
+        """With weights in Winograd's domain."""
+        chance, kind = self.chance, self.type_of(source)
+        tile, bits, outputs = chance.choice([2, 4]), max(2, self.bits()), chance.randint(1, 8)
+        t = tile + 2
+        rounded = chance.choice([0, chance.randint(2, 10)])
+        shifts = self.rng.integers(0, 4, (t, t)) if rounded else np.zeros((t, t), int)
+        before = [max(0, 3 - kind.shape[0]), 0, max(0, 3 - kind.shape[1]), 0]
+        padding = tuple(least + chance.randint(0, 1) for least in before)
+        weights = self.weights((t, t, outputs, kind.channels), bits)
+        align = self.rng.integers(0, 4, (t, t))
+        op = WinogradConv2d(
+            kind, weights, self.bias(outputs), bits, tile, align, shifts, rounded, padding
+        )
+        return self.rounded(self.add(op, source))
 
     def pool(self, source: str) -> str:
-        kind = self.type_of(source)
-        size = self.chance.randint(1, min(3, *kind.shape[:2]))
-        stride = self.chance.randint(1, 2)
-        sums = self.chance.random() < 0.4
-        op = (SumPool2d if sums else MaxPool2d)(kind, (size, size), (stride, stride))
-        made = self.add(op, source)
-        return self.requantise(made) if sums else made
+        kind, chance = self.type_of(source), self.chance
+        sizes = kind.shape[:2]
+        kernel = sizes if self.maybe(0.2) else tuple(chance.randint(1, min(3, s)) for s in sizes)
+        stride = chance.randint(1, 3), chance.randint(1, 3)
+        padding = tuple(chance.choice([0, k // 2]) for k in kernel for _ in range(2))
+        if self.maybe(0.4) and not self.is_bipolar(source):
+            return self.requantise(self.add(SumPool2d(kind, kernel, stride, padding), source))
+        return self.add(MaxPool2d(kind, kernel, stride, padding), source)
+
+    def factors(self) -> tuple[int, int]:
+        some = [(1, 1), (1, 4), (2, 1), (self.chance.randint(1, 300), self.chance.randint(1, 300))]
+        return self.chance.choice(some)
+
+    def sum(self, one: str, other: str) -> str:
+        kinds = self.type_of(one), self.type_of(other)
+        return self.rounded(self.add(Add(*kinds, self.factors()), one, other))
 
     def residual(self, source: str) -> str:
-        branch = self.conv(source, self.type_of(source).channels, same=True)
-        kinds = self.type_of(branch), self.type_of(source)
-        factors = self.chance.choice([(1, 1), (1, 4), (2, 1), (93, 55)])
-        return self.requantise(self.add(Add(*kinds, factors), branch, source))
+        channels = self.type_of(source).channels
+        if len(self.type_of(source).shape) == 1:
+            return self.sum(self.linear(source, channels), source)
+        return self.sum(self.conv(source, channels, same=True), source)
 
-    def concat(self, source: str) -> str:
-        """The source beside a branch of it, perhaps beside itself too."""
-        made = [self.conv(source, same=True), source, source][: self.chance.randint(2, 3)]
-        self.chance.shuffle(made)
+    def second(self, source: str) -> str:
+        """Another input meets the source."""
+        other = self.enter(self.type_of(source).shape)
+        return self.sum(source, other) if self.maybe(0.5) else self.beside([source, other])
+
+    def beside(self, made: list[str]) -> str:
+        """Concatenated."""
         kinds = tuple(self.type_of(name) for name in made)
         shifts = tuple(self.chance.choice([0, 0, 2]) for _ in made)
         zero = self.chance.choice([0, kinds[0].zero_point, -3])
         return self.narrowed(self.add(Concat(kinds, shifts, zero), *made))
 
-    def narrowed(self, source: str) -> str:
-        """Rounded, if it would make what follows too wide."""
-        return self.requantise(source) if self.type_of(source).bits > 9 else source
+    def concat(self, source: str) -> str:
+        """The source beside a branch of it, perhaps beside itself too."""
+        if len(self.type_of(source).shape) == 1:
+            branch = self.linear(source, self.chance.randint(1, 5))
+        else:
+            branch = self.conv(source, same=True)
+        made = [branch, source, source][: self.chance.randint(2, 3)]
+        self.chance.shuffle(made)
+        return self.beside(made)
 
     def part(self, source: str) -> str:
-        shape = self.type_of(source).shape
+        shape = self.type_of(source).map_shape
         start = tuple(self.chance.choice([0, self.chance.randrange(size)]) for size in shape)
         stop = tuple(
             self.chance.choice([size, self.chance.randint(low + 1, size)])
@@ -131,8 +214,8 @@ class Growing:
     def pad(self, source: str) -> str:
         kind = self.type_of(source)
         padding = tuple(self.chance.randint(0, 2) for _ in range(4))
-        value = self.chance.choice([0, kind.lo, kind.hi, kind.zero_point])
-        return self.add(Pad2d(kind, padding, min(max(value, kind.lo), kind.hi)), source)
+        value = self.chance.choice([kind.lo, kind.hi, kind.zero_point])
+        return self.add(Pad2d(kind, padding, value), source)
 
     def upsample(self, source: str) -> str:
         kind = self.type_of(source)
@@ -141,71 +224,36 @@ class Growing:
         factor = self.chance.randint(1, 3), self.chance.randint(1, 2)
         return self.add(Upsample2d(kind, factor), source)
 
-    def linear(self, source: str) -> str:
-        kind, bits, outputs = self.type_of(source), self.chance.randint(1, 8), 3
-        weights = self.weights((outputs, *kind.shape), bits)
-        op = Linear(kind, weights, self.rng.integers(-50, 50, outputs), bits)
-        return self.add(op, source)
+    def linear(self, source: str, outputs: int | None = None) -> str:
+        kind, bits = self.type_of(source), self.bits()
+        count = outputs or self.chance.randint(1, 10)
+        weights = self.weights((count, *kind.shape), bits)
+        made = self.add(Linear(kind, weights, self.bias(count), bits), source)
+        if outputs:
+            return self.requantise(made)
+        return self.rounded(made) if self.maybe(0.7) else self.narrowed(made)
+
+    def block(self, source: str) -> str:
+        """Any block that the source can have."""
+        is_map, some = len(self.type_of(source).shape) == 3, [self.linear, self.part]
+        if is_map:
+            some = [self.conv, self.pool, self.chance.choice([*some, self.upsample])]
+        if not self.is_bipolar(source):
+            some += [self.residual, self.concat, self.chance.choice([self.second, self.rounded])]
+            some += [self.winograd, self.conv, self.pad] if is_map else []
+        return self.chance.choice(some)(source)
 
 
 def random_network(chance: Random) -> Network:
-    """One to four blocks, and perhaps a dense layer."""
+    """One to three blocks, perhaps a dense layer, and outputs anywhere."""
     growing = Growing(chance)
-    last = "input"
-    for _ in range(chance.randint(1, 4)):
-        blocks = [growing.conv, growing.conv, growing.pool, growing.residual, growing.concat]
-        others = [growing.part, growing.pad, growing.upsample]
-        last = chance.choice([*blocks, chance.choice(others)])(last)
-    if chance.random() < 0.5:
+    last = growing.nodes[0].name
+    for _ in range(chance.randint(1, 3)):
+        last = growing.block(last)
+    if chance.random() < 0.3 or last == growing.nodes[0].name:
         last = growing.linear(last)
-    return Network(tuple(growing.nodes), (last,))
-
-
-def random_engines(network: Network, chance: Random) -> dict[str, Stage] | None:
-    """Any engine for each op whose streams the neighbours can take; None in a dead end, where two
-    branches order their values differently."""
-    engines: dict[str, Stage] = {}
-    beats: dict[str, Beats] = {}
-    for node in network:
-        if isinstance(node.op, Input):
-            continue
-        choices = [
-            spec
-            for kind in ENGINES[type(node.op)]
-            for spec in kind.foldings(node.op, BOARD.family)
-            if all(
-                name not in beats or converter(beats[name], wanted, BOARD.family) is not None
-                for name, wanted in zip(node.inputs, spec.inputs, strict=True)
-            )
-        ]
-        if not choices:
-            return None
-        spec = chance.choice(choices)
-        engines[node.name] = Stage(identifier(node.name), spec, node.name, node.name, "by chance")
-        beats[node.name] = spec.outputs[0]
-        for name, wanted in zip(node.inputs, spec.inputs, strict=True):
-            beats.setdefault(name, wanted)  # the input comes as its first reader takes it
-    return engines
-
-
-def random_plan(network: Network, chance: Random) -> Plan:
-    """Random engines; FIFOs as they are needed."""
-    engines = None
-    while engines is None:
-        engines = random_engines(network, chance)
-    bare = assemble(network, engines)
-    stages = with_fifos(bare, needed_depths(bare))
-    stages = [replace(s, area=area(s.spec.primitives(), BOARD.family)) for s in stages]
-    played = steady(stages)
-    assert not played.deadlock
-    macs = sum(getattr(node.op, "macs", 0) for node in network)
-    return Plan(BOARD, None, tuple(stages), played.latency, played.interval, macs)
-
-
-def random_frames(network: Network, chance: Random, count: int) -> np.ndarray:
-    """Frames of random integers, the first two all at the ends of the range."""
-    kind = network.input.type
-    rng = np.random.default_rng(chance.getrandbits(32))
-    frames = rng.integers(kind.lo, kind.hi + 1, (count, *kind.shape))
-    frames[0], frames[1] = kind.hi, kind.lo
-    return frames
+    outputs = [last]
+    if chance.random() < 0.25:
+        nodes = [node.name for node in growing.nodes if not isinstance(node.op, Input)]
+        outputs.append(chance.choice(nodes))
+    return Network(tuple(growing.nodes), tuple(outputs))

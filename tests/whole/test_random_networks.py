@@ -8,19 +8,30 @@ import sys
 from pathlib import Path
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from hwgen.emit import write_build
 from hwgen.plan import plan_from_json
 from hwgen.plan.pipeline import play_stages
-from hwgen.sim import simulate
+from hwgen.sim import simulate, verilator
 
 sys.path.insert(0, str(Path(__file__).parent))
-from random_networks import random_frames, random_network, random_plan
+from random_networks import random_network
+from random_plans import random_frames, random_plan
 
 EXAMPLES = int(os.environ.get("HWGEN_FUZZ", "3"))
 FRAMES = 12
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+    """Simulations are short here: what an optimising compiler takes, they would never save."""
+    with pytest.MonkeyPatch.context() as patch:
+        options = [text.replace("OPT_FAST=-O3", "OPT_FAST=-O0") for text in verilator.OPTIONS]
+        patch.setattr(verilator, "OPTIONS", tuple(options))
+        yield
 
 
 @settings(
@@ -47,5 +58,8 @@ def goes_the_whole_way(seed, folder):
     assert free.bit_exact, free
     ends = tuple(cycle - free.first_input_cycle for cycle in free.last_output_cycles)
     assert ends == play_stages(made.stages, FRAMES).ends
-    stalled = simulate(folder, frames, stall=(0.4, 0.4), seed=seed % 1000)
+    stall = chance.choice([(0.4, 0.4), (0.8, 0.0), (0.0, 0.8)])
+    # A reset in the middle of things: all frames come again.
+    after = chance.choice([0, chance.randint(1, 4 * made.interval)])
+    stalled = simulate(folder, frames, stall=stall, seed=seed % 1000, reset_after=after)
     assert stalled.bit_exact, stalled
