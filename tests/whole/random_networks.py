@@ -1,6 +1,8 @@
 """Random integer networks of every layer kind, from one source of chance."""
 
+import sys
 from math import gcd
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -23,6 +25,9 @@ from hwgen.network import (
     Upsample2d,
     WinogradConv2d,
 )
+
+sys.path.insert(0, str(Path(__file__).parent))
+from random_spikes import coded, counted, synapses
 
 #: Wider integers are rounded before the next layer; layers with weights take no wider ones.
 WIDE = 16
@@ -88,16 +93,17 @@ class Growing:
             return self.add(Threshold(kind, some), source)
         return self.requantise(source)
 
-    def requantise(self, source: str) -> str:
+    def requantise(self, source: str, intensities: bool = False) -> str:
+        """``intensities``: unsigned, and without a zero point."""
         kind = self.type_of(source)
-        bits, signed = self.bits(), self.maybe(0.3)
+        bits, signed = self.bits(), self.maybe(0.3) and not intensities
         narrow = TensorType(kind.shape, bits, signed)
         shift = max(0, kind.bits - bits + self.chance.randint(0, 3))
         top = self.chance.choice([1, 1 << self.chance.randint(1, 15)])
         multiplier = self.rng.integers(max(1, top // 2), top + 1, kind.channels)
         if top > 1:
             shift += top.bit_length() - 1
-        zero = self.chance.randint(narrow.lo, narrow.hi)
+        zero = 0 if intensities else self.chance.randint(narrow.lo, narrow.hi)
         lo = self.chance.choice([narrow.lo, zero])
         slopes = self.rng.integers(-top // 4, top + 1, kind.channels)
         negative = slopes if self.maybe(0.2) else None  # a leaky ReLU
@@ -233,13 +239,28 @@ class Growing:
             return self.requantise(made)
         return self.rounded(made) if self.maybe(0.7) else self.narrowed(made)
 
+    def spikes(self, source: str) -> str:
+        """Through layers of spiking neurons; a vector again."""
+        chance, kind = self.chance, self.type_of(source)
+        if len(kind.shape) == 3:
+            return self.spikes(self.linear(source, chance.randint(1, 10)))
+        source = self.requantise(source, intensities=self.maybe(0.6))
+        last = self.add(coded(self.type_of(source), chance, self.rng), source)
+        for _ in range(chance.randint(0, 2)):
+            last = self.add(synapses(self.type_of(last), "spikes", chance, self.rng), last)
+        if self.maybe(0.3):
+            last = self.add(synapses(self.type_of(last), "membrane", chance, self.rng), last)
+            return self.narrowed(last)
+        return self.add(counted(self.type_of(last), chance), last)
+
     def block(self, source: str) -> str:
         """Any block that the source can have."""
         is_map, some = len(self.type_of(source).shape) == 3, [self.linear, self.part]
         if is_map:
             some = [self.conv, self.pool, self.chance.choice([*some, self.upsample])]
         if not self.is_bipolar(source):
-            some += [self.residual, self.concat, self.chance.choice([self.second, self.rounded])]
+            rare = [self.second, self.rounded, self.spikes]
+            some += [self.residual, self.concat, self.chance.choice(rare)]
             some += [self.winograd, self.conv, self.pad] if is_map else []
         return self.chance.choice(some)(source)
 
