@@ -133,11 +133,23 @@ def build_binary(folder: Path, *, trace: bool = False) -> Path:
         for name, text in DRIVER.items():
             (work / name).write_text(text)
         (work / "obj").mkdir()
+        kept: list[str] = []
         if library.exists():
             for file in library.iterdir():
                 shutil.copyfile(file, work / "obj" / file.name)
+                # Verilator's makefile would make it anew, as the makefile itself is newer.
+                kept += ["-MAKEFLAGS", f"-o {file.name}"]
         command = ["verilator", "--cc", "--exe", "--build", "-j", str(os.cpu_count() or 1)]
-        command += [*options, "--top-module", manifest.top, "--prefix", "Vtop", "--Mdir", "obj"]
+        command += [
+            *options,
+            *kept,
+            "--top-module",
+            manifest.top,
+            "--prefix",
+            "Vtop",
+            "--Mdir",
+            "obj",
+        ]
         command += ["probes.vlt", *(f"rtl/{name}" for name in manifest.sources)]
         command += ["driver.cpp"]
         _run(command, work, env)

@@ -34,6 +34,22 @@ def test_same_rtl_is_built_once(small, monkeypatch):
     assert build_binary(small.folder) == binary
 
 
+def test_verilators_own_library_is_compiled_once(small, verilog, monkeypatch):
+    build_binary(small.folder)
+    verilog("endmodule", "endmodule  // another")
+    keep, older = module._keep, []
+
+    def look(built, *places):
+        makefile = (built.parent / "Vtop.mk").stat().st_mtime_ns  # older than what it has made
+        objects = list(built.parent.glob("verilated*.o"))
+        older.append(len(objects) > 1 and all(o.stat().st_mtime_ns < makefile for o in objects))
+        keep(built, *places)
+
+    monkeypatch.setattr(module, "_keep", look)
+    build_binary(small.folder)
+    assert older == [True]
+
+
 def test_interrupted_build_leaves_nothing(small, verilog, monkeypatch, tmp_path):
     monkeypatch.setenv("HWGEN_CACHE", str(tmp_path / "cache"))
 

@@ -259,7 +259,7 @@ class Growing:
         if is_map:
             some = [self.conv, self.pool, self.chance.choice([*some, self.upsample])]
         if not self.is_bipolar(source):
-            rare = [self.second, self.rounded, self.spikes]
+            rare = [self.second, self.rounded, self.spikes, self.spikes]
             some += [self.residual, self.concat, self.chance.choice(rare)]
             some += [self.winograd, self.conv, self.pad] if is_map else []
         return self.chance.choice(some)(source)
