@@ -90,7 +90,7 @@ def test_they_are_stored():
     assert from_bytes(*to_bytes(network)) == network
 
 
-MAP, SIGNS = TensorType((4, 5, 4), 8, False), TensorType((4, 5, 4), 1, False, "bipolar")
+MAP = TensorType((4, 5, 4), 8, False)
 NONSENSE = {
     "cannot put [(4, 5, 4)] side by side": lambda: Concat((MAP,), (0,)),
     "cannot put [(4, 5, 4), (4,)] side by side":
@@ -103,8 +103,6 @@ NONSENSE = {
     "cannot pad (4, 5, 4) by (0, 0, -1, 0)": lambda: Pad2d(MAP, (0, 0, -1, 0), 0),
     "value must be 0 to 255, not 256": lambda: Pad2d(MAP, (0, 0, 1, 0), 256),
     "cannot repeat (4, 5, 4) by (0, 1)": lambda: Upsample2d(MAP, (0, 1)),
-    "bipolar inputs cannot be put side by side": lambda: Concat((MAP, SIGNS), (0, 0)),
-    "a bipolar input has no zero to pad with": lambda: Pad2d(SIGNS, (0, 0, 1, 0), 1),
 }  # fmt: skip
 
 
