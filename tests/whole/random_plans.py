@@ -13,8 +13,8 @@ from hwgen.manifest import identifier
 from hwgen.network import Input, Network
 from hwgen.plan import Plan, plan
 from hwgen.plan.choose import converter
-from hwgen.plan.engines import NAMES
 from hwgen.plan.depths import needed_depths
+from hwgen.plan.engines import NAMES
 from hwgen.plan.pipeline import Stage, assemble, outputs_of, steady, with_fifos
 from hwgen.rtl_templates import ENGINES
 
