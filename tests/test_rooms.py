@@ -24,7 +24,7 @@ FLOORS = (
     {"cost", "nn", "rtl_templates"},
     {"doctor", "frontend", "plan", "sim", "synth"},
     {"compress", "emit", "report"},
-    {"flow", "model", "models"},
+    {"flow", "integers", "model", "models"},
     {"calibrate", "cli", "show", "sweep"},
 )
 

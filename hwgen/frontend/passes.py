@@ -20,6 +20,8 @@ from hwgen.frontend.geometry import average_of
 from hwgen.frontend.program import leaving
 
 __all__ = [
+    "ACTIVATIONS_FIRST",
+    "PLAIN",
     "bypass",
     "drop_unchanged",
     "hoist_activations",
@@ -118,3 +120,8 @@ def bypass(node: fx.Node) -> None:
     """Whoever reads ``node`` is to read what it reads."""
     node.replace_all_uses_with(node.args[0])  # type: ignore[arg-type]
     node.graph.erase_node(node)
+
+
+#: What brings a program into plain form, in this order; and what then puts activations first.
+PLAIN = (one_output, drop_unchanged, plain_flatten)
+ACTIVATIONS_FIRST = (hoist_activations, merge_activations)

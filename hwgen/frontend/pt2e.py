@@ -39,14 +39,7 @@ from hwgen.frontend.decomposed import (
     is_dynamic,
     is_quantize,
 )
-from hwgen.frontend.passes import (
-    bypass,
-    drop_unchanged,
-    hoist_activations,
-    merge_activations,
-    one_output,
-    plain_flatten,
-)
+from hwgen.frontend.passes import ACTIVATIONS_FIRST, PLAIN, bypass
 from hwgen.frontend.program import ORIGIN, arguments, build, put, set_argument, tensor_of
 from hwgen.frontend.rescaled import fold_rescaled
 from hwgen.nn.quantize import fake_quantize
@@ -76,13 +69,7 @@ def adopt(program: fx.GraphModule) -> fx.GraphModule:
     )
     program.meta[ORIGIN] = "PT2E"
     refuse(chain(found.problems, _constants(program), problems(program)))
-    for rewrite in (
-        one_output,
-        drop_unchanged,
-        plain_flatten,
-        hoist_activations,
-        merge_activations,
-    ):
+    for rewrite in (*PLAIN, *ACTIVATIONS_FIRST):
         rewrite(program)
     _hoist_roundings(program)
     program.meta["hwgen_notes"] = (("quantised by", "PT2E, whose scales and bits are kept"),)

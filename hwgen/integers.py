@@ -1,0 +1,143 @@
+"""A model as integers: quantised, read, and held against the float network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import fx, nn
+
+from hwgen.compress import (
+    Decisions,
+    Settings,
+    compare,
+    decisions,
+    distance,
+    quantize,
+    spiking_network,
+)
+from hwgen.errors import Problem, UserError
+from hwgen.frontend import (
+    Images,
+    adopt,
+    count_of,
+    first_of,
+    is_quantised,
+    is_spiking,
+    load,
+    read,
+)
+from hwgen.frontend.images import frames_of
+from hwgen.frontend.program import ORIGIN, entries
+from hwgen.model import Model
+from hwgen.network import Network
+
+__all__ = ["Integers", "Progress", "integers", "silent"]
+
+Progress = Callable[[str], None]
+
+#: Frames of noise for a network that came without any.
+NOISE = 32
+
+#: Frames on which each layer is compared with the float network.
+COMPARED = 100
+
+
+def silent(what: str) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Integers:
+    """The integer network of a model, how far it is from the float one, and what both decide.
+
+    ``frames`` are the real inputs that came with the model, or noise if none did.
+    ``distance`` is the largest difference, in LSB, of any layer from the fake-quantised model, each
+    fed the integer network's own input. ``quantised_by`` is None unless the model came quantised;
+    its float network is then the one that its quantiser simulates.
+    """
+
+    network: Network
+    frames: Images
+    distance: int
+    decisions: Decisions
+    quantised_by: str | None = None
+    rounded: str | None = None
+    """What rounding constants did, where ``Settings.approximate`` let it happen."""
+
+    @property
+    def report(self) -> dict:
+        """What a report says of it."""
+        told = {"largest_lsb": self.distance, "quantised_by": self.quantised_by}
+        return told | ({"rounded": self.rounded} if self.rounded else {})
+
+
+def integers(
+    model: Model, settings: Settings | None = None, progress: Progress = silent
+) -> Integers:
+    """Quantise ``model``, unless it is already, and read it as integers.
+
+    Accuracy is measured on its test set, or else on its calibration data if that has labels.
+    """
+    if isinstance(model.source, nn.Module) and is_spiking(model.source):
+        return _spiking(model, model.source, settings or Settings(), progress)
+    progress("reading the network")
+    floats = load(model.source, model.calibration)
+    if is_quantised(floats.graph):
+        program = floats = _as_it_is(floats, settings)
+    else:
+        progress("quantising")
+        assert model.calibration is not None, "which find has seen to"
+        program = quantize(floats, model.calibration, settings)
+    network = read(program)
+    frames = _real_inputs(model, network, program)
+    progress("comparing float and integers")
+    differences = compare(program, network, first_of(frames, COMPARED))
+    chosen = Decisions()
+    if model.test or model.calibration is not None:
+        images, labels = model.test or (frames, model.labels)
+        progress(f"deciding on {count_of(images)} images")
+        chosen = decisions(floats, network, images, labels)
+    largest = max(d.largest for d in differences.values())
+    return Integers(network, frames, largest, chosen, program.meta.get(ORIGIN))
+
+
+def _spiking(model: Model, module: nn.Module, settings: Settings, progress: Progress) -> Integers:
+    """The same of a spiking network, whose constants may have been rounded."""
+    progress("quantising")
+    assert model.calibration is not None, "which find has seen to"
+    frames = frames_of(["input"], model.calibration)["input"].numpy()
+    network, changed = spiking_network(module, settings, frames)
+    images, labels = model.test or (frames, model.labels)
+    progress(f"deciding on {count_of(images)} images")
+    chosen, rounded = decisions(module.eval(), network, images, labels), None
+    if changed is not None:
+        what = "; ".join(f"{name} {told}" for name, told in network.notes if "rounded" in told)
+        after = decisions(changed.eval(), network, images, labels)
+        rounded = f"{what}; in float alone {_percent(chosen)} become {_percent(after)}"
+    return Integers(network, frames, distance(network, frames[:COMPARED]), chosen, None, rounded)
+
+
+def _percent(chosen: Decisions) -> str:
+    if chosen.float is None:
+        return f"{chosen.agreement or 100:.2f} % equal to the integers"
+    return f"{chosen.float:.2f} % right"
+
+
+def _as_it_is(program: fx.GraphModule, settings: Settings | None) -> fx.GraphModule:
+    """A network that came quantised, which leaves nothing to choose."""
+    if settings is not None:
+        reason = "the network is already quantised, so bits and calibration would change nothing"
+        raise UserError(Problem(None, reason, "leave them out, or give the float network"))
+    return adopt(program)
+
+
+def _real_inputs(model: Model, network: Network, program: fx.GraphModule) -> Images:
+    """Calibration data; a quantised network that came without gets noise over all of its range."""
+    if model.calibration is not None:
+        return model.calibration
+    random, made = np.random.default_rng(0), {}
+    for name, entry in entries(program).items():
+        kind, shape = network[name].type, entry.meta["shape"][1:]
+        noise = random.integers(kind.lo, kind.hi, (NOISE, *shape), endpoint=True)
+        made[name] = ((noise - kind.zero_point) * np.asarray(kind.scale)).astype(np.float32)
+    return made
