@@ -12,7 +12,12 @@ import numpy as np
 
 from hwgen.network.types import TensorType
 
-__all__ = ["Beats", "from_bytes", "to_bytes"]
+__all__ = ["Beats", "from_bytes", "to_bytes", "useful_lanes"]
+
+
+def useful_lanes(channels: int) -> list[int]:
+    """Numbers of lanes, 1 to ``channels``, that no smaller number equals in folds."""
+    return sorted({-(-channels // folds) for folds in range(1, channels + 1)})
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from amaranth import C, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 
-from hwgen.beats import Beats
+from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Conv2d, MaxPool2d, SumPool2d
 from hwgen.network.types import bits_for
 from hwgen.primitives import Adder, Compare, Memory, Part, Register
@@ -202,7 +202,7 @@ class ChannelwiseSpec:
             return
         width, channels = op.output.map_shape[1], op.input.channels
         for pixels in (n for n in range(1, width + 1) if width % n == 0):
-            for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
+            for lanes in useful_lanes(channels):
                 try:
                     spec = ChannelwiseSpec((op,), lanes, pixels)
                 except ValueError:

@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from hwgen.beats import Beats
+from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Conv2d, Linear
 from hwgen.network.types import bits_for
 from hwgen.primitives import Adder, Memory, Part, Register
@@ -283,5 +283,4 @@ class ConvSpec:
 
 def _lanes(channels: int, exact: bool) -> list[int]:
     """Numbers of lanes that no smaller number equals in folds; only divisors if ``exact``."""
-    lanes = sorted({-(-channels // folds) for folds in range(1, channels + 1)})
-    return [n for n in lanes if not exact or channels % n == 0]
+    return [n for n in useful_lanes(channels) if not exact or channels % n == 0]

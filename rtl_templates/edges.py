@@ -7,7 +7,7 @@ from typing import ClassVar
 from amaranth import C, Cat, Module, Mux
 from amaranth.lib import wiring
 
-from hwgen.beats import Beats
+from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Pad2d, Slice
 from hwgen.primitives import Logic, Part
 from hwgen.primitives import Mux as MuxPart
@@ -112,9 +112,17 @@ class SliceSpec(_Walk):
 
     @staticmethod
     def foldings(op: Slice, family: str) -> Iterator["SliceSpec"]:
-        """Every number of lanes and pixels that the edges of the part allow."""
-        for lanes in (*range(1, op.output.channels + 1), op.input.channels):
-            for pixels in range(1, op.input.map_shape[1] + 1):
+        """Numbers of lanes that waste no fold at either end, and every number of pixels; of both,
+        what the edges of the part allow."""
+        first, channels = op.start[2], op.output.channels
+        if first:
+            fit = {n for n in range(1, min(first, channels) + 1) if first % n == 0}
+        else:
+            fit = {*useful_lanes(channels), *useful_lanes(op.input.channels)}
+        ways = {n for n in fit if n <= channels} | {op.input.channels}
+        width = op.input.map_shape[1]
+        for lanes in sorted(ways):
+            for pixels in (n for n in range(1, width + 1) if width % n == 0):
                 try:
                     yield SliceSpec((op,), lanes, pixels)
                 except ValueError:
@@ -172,7 +180,7 @@ class PadSpec(_Walk):
     def foldings(op: Pad2d, family: str) -> Iterator["PadSpec"]:
         """Every number of lanes that wastes no fold, and of pixels that the edges allow."""
         channels = op.input.channels
-        for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
+        for lanes in useful_lanes(channels):
             for pixels in range(1, op.input.shape[1] + 1):
                 try:
                     yield PadSpec((op,), lanes, pixels)

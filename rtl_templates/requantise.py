@@ -10,7 +10,7 @@ import numpy as np
 from amaranth import C, Cat, Const, Module, Mux, Shape, Signal, signed
 from amaranth.lib import wiring
 
-from hwgen.beats import Beats
+from hwgen.beats import Beats, useful_lanes
 from hwgen.cost.multiply import RULES
 from hwgen.network import Requantise
 from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register
@@ -208,7 +208,7 @@ class RequantiseSpec:
     def foldings(op: Requantise, family: str) -> Iterator["RequantiseSpec"]:
         """Every number of lanes that wastes no fold, and of pixels that divides the width."""
         channels, width = op.input.channels, op.input.map_shape[1]
-        for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
+        for lanes in useful_lanes(channels):
             for pixels in (n for n in range(1, width + 1) if width % n == 0):
                 spec = RequantiseSpec((op,), lanes, pixels, LIMBS.get(family, 0))
                 yield spec

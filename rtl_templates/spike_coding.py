@@ -8,7 +8,7 @@ from operator import xor
 from amaranth import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 
-from hwgen.beats import Beats
+from hwgen.beats import Beats, useful_lanes
 from hwgen.network import FirstSpike, RateCode, SpikeCount
 from hwgen.network.coding import POLYNOMIAL, SEED
 from hwgen.primitives import Adder, Compare, Logic, Memory, Part, Register
@@ -220,7 +220,7 @@ class ReadoutSpec:
     def foldings(op: SpikeCount | FirstSpike, family: str) -> Iterator["ReadoutSpec"]:
         """Every number of lanes that wastes no fold."""
         channels = op.input.channels
-        for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
+        for lanes in useful_lanes(channels):
             yield ReadoutSpec((op,), lanes)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from amaranth import C, Cat, Module, signed
 from amaranth.lib import wiring
 
-from hwgen.beats import Beats
+from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Threshold
 from hwgen.network.types import bits_for
 from hwgen.primitives import Compare, Memory, Part, Register
@@ -107,7 +107,7 @@ class ThresholdSpec:
     def foldings(op: Threshold, family: str) -> Iterator["ThresholdSpec"]:
         """Every number of lanes that wastes no fold, and of pixels that divides the width."""
         channels, width = op.input.channels, op.input.map_shape[1]
-        for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
+        for lanes in useful_lanes(channels):
             for pixels in (n for n in range(1, width + 1) if width % n == 0):
                 yield ThresholdSpec((op,), lanes, pixels)
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from amaranth import Cat, Module
 from amaranth.lib import wiring
 
-from hwgen.beats import Beats
+from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Upsample2d
 from hwgen.primitives import Part
 from hwgen.rtl_templates.pipeline import delay, ports
@@ -105,7 +105,7 @@ class UpsampleSpec:
     def foldings(op: Upsample2d, family: str) -> Iterator["UpsampleSpec"]:
         """Every number of lanes that wastes no fold, and of pixels that divides the width."""
         width, channels = op.input.shape[1:]
-        for lanes in sorted({-(-channels // folds) for folds in range(1, channels + 1)}):
+        for lanes in useful_lanes(channels):
             if op.factor[1] > 1:
                 yield UpsampleSpec((op,), lanes, 1, False)
             for pixels in (n for n in range(1, width + 1) if width % n == 0):

@@ -21,7 +21,7 @@ from math import gcd
 
 import numpy as np
 
-from hwgen.beats import Beats
+from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Conv2d, WinogradConv2d
 from hwgen.network.winograd import TILES, Domain, lossless, obstacle, signed_bits
 from hwgen.primitives import Adder, Memory, Mux, Part, Register
@@ -39,6 +39,9 @@ __all__ = ["WinogradSpec"]
 
 #: Foldings with the same steps and multipliers that the planner is offered.
 TIES = 3
+
+#: Part of the multipliers of a faster folding that a slower one may have at most to be offered.
+FEWER = 0.95
 
 #: Tiles side by side that the planner is offered.
 MOST_TILES = 4
@@ -133,7 +136,7 @@ class WinogradSpec:
         """Steps over the output channels."""
         return self.outputs[0].folds
 
-    @property
+    @cached_property
     def ideal(self) -> int:
         """Cycles a frame if every multiplier works in every cycle; edge tiles count whole."""
         return self.strips.strips * self.strips.groups * self.out_folds * self.in_folds
@@ -155,7 +158,7 @@ class WinogradSpec:
         bits = self.op.output.bits
         return tuple(n for n in (3, 6, 12, 24, 48) if n < bits and self.domain.odd == 9)
 
-    @property
+    @cached_property
     def made(self) -> int:
         """Cycles from a last step until its results are in the row memories: tiles, weights,
         products, one for each level of the adder tree, accumulators, two transforms, division."""
@@ -343,8 +346,9 @@ class WinogradSpec:
 
     @staticmethod
     def foldings(op: Conv2d | WinogradConv2d, family: str) -> Iterator["WinogradSpec"]:
-        """Foldings of both tiles that no other of the same tile beats in steps and multipliers,
-        and that filling, transforming and draining do not slow down if that can be helped."""
+        """Foldings of both tiles that no other of the same tile beats in steps and multipliers, or
+        only just, and that filling, transforming and draining do not slow down if that can be
+        helped."""
         if isinstance(op, Conv2d) and obstacle(op):
             return
         for tile in (op.tile,) if isinstance(op, WinogradConv2d) else TILES:
@@ -358,11 +362,11 @@ def _foldings(op: Conv2d | WinogradConv2d, tile: int, family: str) -> Iterator[W
     for tiles in (n for n in range(1, MOST_TILES + 1) if across % n == 0):
         pixels = tile * tiles
         most = gcd(pixels, op.input.map_shape[1]), gcd(pixels, op.output_size[1])
-        for outs in _lanes(outputs):
+        for outs in useful_lanes(outputs):
             out_folds = -(-outputs // outs)
             if out_folds < pixels + 2:
                 continue  # the transform, a column a cycle, would not keep up
-            for ins in _lanes(channels):
+            for ins in useful_lanes(channels):
                 in_folds = -(-channels // ins)
                 if in_folds < tile * pixels // most[1]:
                     continue  # results would not leave in time
@@ -370,7 +374,7 @@ def _foldings(op: Conv2d | WinogradConv2d, tile: int, family: str) -> Iterator[W
                 found.append((steps, tiles * ins * outs, abs(np.log(ins / outs)), ins, outs, tiles))
     least, ties = float("inf"), 0
     for steps, multipliers, _, ins, outs, tiles in sorted(found):
-        if multipliers > least:
+        if multipliers != least and multipliers > FEWER * least:
             continue
         ties = ties + 1 if multipliers == least else 0
         if ties >= TIES:
@@ -393,13 +397,13 @@ def _simple(
     and multipliers, whether or not streams slow them down."""
     specs = [
         WinogradSpec((op,), tile, ins, outs, 1, *pixels)
-        for ins in _lanes(op.input.channels)
-        for outs in _lanes(op.output.channels)
+        for ins in useful_lanes(op.input.channels)
+        for outs in useful_lanes(op.output.channels)
         if (tile + 2) ** 2 * ins * outs < STARVED
     ]
     least = float("inf")
     for spec in sorted(specs, key=lambda spec: (spec.schedule().steps, spec.multipliers)):
-        if spec.multipliers < least:
+        if spec.multipliers <= FEWER * least:
             least = spec.multipliers
             yield from _styled(spec, family)
 
@@ -452,8 +456,3 @@ def _parts(outer: int, inner: int, count: int, trip: int, left: int) -> list[dic
         return [{}]
     last = {outer: (count - 1,), inner: range(left)}
     return [{outer: range(count - 1)}, last] if count > 1 else [last]
-
-
-def _lanes(channels: int) -> list[int]:
-    """Numbers of lanes that no smaller number equals in folds."""
-    return sorted({-(-channels // folds) for folds in range(1, channels + 1)})
