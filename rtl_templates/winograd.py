@@ -41,7 +41,7 @@ __all__ = ["WinogradSpec"]
 TIES = 3
 
 #: Part of the multipliers of a faster folding that a slower one may have at most to be offered.
-FEWER = 0.95
+FEWER = 0.9
 
 #: Tiles side by side that the planner is offered.
 MOST_TILES = 4

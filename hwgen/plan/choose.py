@@ -5,7 +5,8 @@ candidates at the two ends of an edge, which carries the area of the width conve
 HiGHS, through SciPy, solves it to within a thousandth, over the short list of each op.
 
 The cost of a whole is an ordered weighted average (Yager, 1988) of the parts of the board that it
-takes of each resource: the largest weighs most, so that what is plentiful is spent first. As the
+takes of each resource, each by its worth: the largest weighs most, so that what is plentiful is
+spent first. As the
 weights fall, that is convex, and linear in the sums of the k largest (Ogryczak and Sliwinski,
 2003): each is the least of ``k t + sum(max(0, share - t))`` over t.
 """
@@ -35,6 +36,10 @@ RESOURCES = ("lut", "ff", "dsp", "bram")
 
 #: Weights of the shares of the board, largest share first.
 WEIGHTS = (1, 0.1, 0.01, 0.001)
+
+#: What a share of a resource counts for, before it is compared: DSP blocks are good for products
+#: only, LUTs for everything.
+WORTH = {"dsp": 0.2}
 
 
 @lru_cache(maxsize=100_000)
@@ -125,6 +130,7 @@ def _even(areas: np.ndarray, board: Board) -> tuple[np.ndarray, csr_array]:
     """
     have = [n for n, name in enumerate(RESOURCES) if getattr(board, name)]
     shares = areas[have] / [[getattr(board, RESOURCES[n])] for n in have]
+    shares *= [[WORTH.get(RESOURCES[n], 1)] for n in have]
     shares *= 100 / max(shares.max(initial=0), 1e-12)  # far from the solver's tolerance
     count, kept = len(have), WEIGHTS[: len(have)]
     steps = -np.diff([*kept, 0])
