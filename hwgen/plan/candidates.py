@@ -185,7 +185,7 @@ def _rungs(some: Iterable[_Sized], ratio: float) -> dict[int, Spec]:
     rungs: dict[int, list[_Sized]] = {}
     for sized in some:
         rungs.setdefault(int(log(sized[0], ratio)), []).append(sized)
-    picked = {}
+    picked: dict[int, Spec] = {}
     for rung in rungs.values():
         best = min((steps * multipliers, steps) for steps, multipliers, _ in rung)
         picked |= {id(spec): spec for steps, mults, spec in rung if (steps * mults, steps) == best}
