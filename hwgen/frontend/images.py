@@ -10,7 +10,7 @@ from torch import fx
 
 from hwgen.errors import Problem, UserError, refuse
 from hwgen.frontend.program import entries
-from hwgen.network import Network, spike_train
+from hwgen.network import Network, TensorType, spike_train
 
 __all__ = [
     "Images",
@@ -23,6 +23,7 @@ __all__ = [
     "frames_of",
     "load_calibration",
     "quantise_input",
+    "rounded",
 ]
 
 Array = np.ndarray | torch.Tensor
@@ -172,7 +173,7 @@ def quantise_input(network: Network, images: Images) -> dict[str, np.ndarray]:
     to (N, 1, L, C), (N, F) to (N, F).
 
     A network that takes vectors flattens maps as torch does; spike trains are (N, T, F).
-    ``clip(round(x / scale) + zero_point, lo, hi)``, in float64, half to even. Raises UserError.
+    Raises UserError.
     """
     made, problems = {}, []
     for name, tensor in frames_of([node.name for node in network.inputs], images).items():
@@ -191,10 +192,18 @@ def quantise_input(network: Network, images: Images) -> dict[str, np.ndarray]:
             reason += f" are moved last, and was given {frames.shape}"
             problems.append(Problem(name, reason, "give inputs as the network takes them"))
             continue
-        q = np.rint(frames.astype(np.float64) / source.scale) + source.zero_point
-        made[name] = np.clip(q, source.lo, source.hi).astype(np.int32)
+        made[name] = rounded(frames, source)
     refuse(problems)
     return made
+
+
+def rounded(real: np.ndarray, kind: TensorType) -> np.ndarray:
+    """Integers, int32, of real numbers: ``clip(round(x / scale) + zero_point, lo, hi)``, in
+    float64, half to even; bipolar ones +1 where ``x / scale + zero_point >= 0``, -1 elsewhere."""
+    q = real.astype(np.float64) / kind.scale
+    if kind.encoding == "bipolar":
+        return np.where(q + kind.zero_point >= 0, 1, -1).astype(np.int32)
+    return np.clip(np.rint(q) + kind.zero_point, kind.lo, kind.hi).astype(np.int32)
 
 
 def accuracy(network: Network, images: Images, labels: np.ndarray) -> float:

@@ -10,6 +10,7 @@ import pytest
 from hwgen import registers
 from hwgen.beats import Beats
 from hwgen.emit.software import write_software
+from hwgen.frontend.images import rounded
 from hwgen.manifest import Manifest, Port
 from hwgen.network import TensorType
 from hwgen.sim.golden import Wire, encode
@@ -24,6 +25,7 @@ PORTS = {
     "wide": (TensorType((11,), 16, True, "int", 0.003, 100), 3, 1),
     "bit": (TensorType((2, 2, 9), 1, False, "int", 1.0, 0), 4, 2),
     "bipolar": (TensorType((2, 4, 3), 1, True, "bipolar", 1.0, 1), 2, 4),
+    "signs": (TensorType((3, 2, 2), 1, False, "bipolar", 0.3, 0), 2, 1),
     "sums": (TensorType((2, 2, 3), 23, True, "int", (0.5, 0.25, 0.1), 0), 2, 1),
 }
 
@@ -102,7 +104,7 @@ def test_bytes_are_packed_where_integers_fit_in_them(library):
     functions, manifest, header = library
     for port in manifest.inputs:
         kind = port.beats.type
-        fits = not kind.signed and kind.bits <= 8
+        fits = not kind.signed and kind.bits <= 8 and kind.encoding == "int"
         assert (f"my_net_pack_{port.name}_u8(" in header) == fits
         if fits:
             (frame, _) = integers(np.random.default_rng(2), kind)
@@ -117,8 +119,6 @@ def test_real_numbers_are_rounded_as_the_frontend_rounds_them(library):
     rng = np.random.default_rng(3)
     for port in manifest.inputs:
         kind, size = port.beats.type, port.beats.count * port.bytes
-        if kind.encoding == "bipolar":
-            continue
         height, width, channels = kind.map_shape
         span = (kind.hi - kind.lo + 1) * kind.scale
         real = rng.uniform(-2 * span, 2 * span, (height, width, channels)).astype(np.float32)
@@ -126,8 +126,8 @@ def test_real_numbers_are_rounded_as_the_frontend_rounds_them(library):
         flat = real.reshape(-1)
         flat[:4] = (np.array([0.5, 1.5, -0.5, -1.5]) * kind.scale).astype(np.float32)
         flat[4:7] = np.inf, -np.inf, 1e30
-        q = np.rint(real.astype(np.float64) / kind.scale) + kind.zero_point
-        frame = np.clip(q, kind.lo, kind.hi).astype(np.int64).reshape(kind.shape)
+        flat[7:10] = 0, -0.4 * kind.scale, 0.4 * kind.scale
+        frame = rounded(real, kind).reshape(kind.shape)
         for order, given in (("hwc", real), ("chw", real.transpose(2, 0, 1))):
             made = call(functions[f"my_net_pack_{port.name}_f32_{order}"], given, size, np.uint8)
             assert made.tobytes() == stream(port, frame), (port.name, order)
@@ -150,3 +150,11 @@ def test_integers_wider_than_the_code_are_left_out(tmp_path):
     narrow = Port("s_axis", "input", Beats(TensorType((3,), 8, False)))
     write_software(tmp_path, Manifest("x", (narrow,), (wide,), (), ()))
     assert not (tmp_path / "software").exists()
+
+
+def test_what_is_rounded_to_signs_has_none_that_is_zero():
+    signs = TensorType((5,), 1, False, "bipolar", 0.5)
+    real = np.array([-3, -0.1, 0, 0.1, 3])
+    np.testing.assert_array_equal(rounded(real, signs), [-1, -1, 1, 1, 1])
+    tens = TensorType((5,), 8, True, "int", 0.5, 10)
+    np.testing.assert_array_equal(rounded(real / 2, tens), [7, 10, 10, 10, 13])
