@@ -38,6 +38,9 @@ Source = tuple[str, str]
 #: The source of the accelerator's own input; of one of several: ``("", its name)``.
 WORLD: Source = ("", "")
 
+#: Beats of a FIFO that passes one on in every cycle.
+FLOWING = 2
+
 #: Frames whose tensors are in memory at once.
 BATCH = 250
 
@@ -159,7 +162,9 @@ def assemble(
     exits: Mapping[str, Beats] | None = None,
 ) -> list[Stage]:
     """The engines (by node) in the order of the network, with forks where a tensor has several
-    readers, and width converters where one puts other beats than the next takes.
+    readers, width converters where one puts other beats than the next takes, and FIFOs where an
+    input meets another tensor: what joins two streams is ready for one when the other is valid, and
+    at the accelerator's edge no ``ready`` hangs on a ``valid`` of the same cycle.
 
     An input comes as ``entries`` says, or else as its first reader takes it; an output leaves, by
     its name, as ``exits`` says, or else as its engine puts it.
@@ -189,6 +194,15 @@ def assemble(
         stages.append(Stage(name, spec, None, tensor, reason, (source,)))
         return name, "o"
 
+    def entered(tensor: str, source: Source, beats: Beats, name: str) -> Source:
+        """``source``; if it is the world, behind a FIFO called ``name``."""
+        if source[0]:
+            return source
+        name = unique(name, used)
+        reason = "keeps the edge free of paths from valid to ready"
+        stages.append(Stage(name, FifoSpec(beats, FLOWING), None, tensor, reason, (source,)))
+        return name, "o"
+
     readers = {node.name: 0 for node in network}
     for node in network:
         for name in node.inputs:
@@ -209,6 +223,13 @@ def assemble(
                 zip(node.inputs, engine.spec.inputs, strict=True)
             )
         )
+        if len(sources) > 1:
+            sources = tuple(
+                entered(tensor, source, beats, f"{engine.name}_entry{number or ''}")
+                for number, (tensor, source, beats) in enumerate(
+                    zip(node.inputs, sources, engine.spec.inputs, strict=True)
+                )
+            )
         stages.append(replace(engine, sources=sources))
         offer(node.name, (engine.name, "o"), engine.spec.outputs[0], readers[node.name])
     for name, tensor in zip(network.output_names, network.outputs, strict=True):

@@ -2,20 +2,24 @@
 
 import subprocess
 import sys
+from itertools import product
+from random import Random
 
 import numpy as np
 import pytest
 import torch
+from amaranth.sim import Simulator
 from torch import nn
 
 from hwgen import flow
 from hwgen.board import load_board
 from hwgen.compress import Settings
+from hwgen.emit.top import Accelerator
 from hwgen.errors import UserError
 from hwgen.frontend import quantise_input, read
 from hwgen.manifest import read_manifest
-from hwgen.network import Add, Conv2d, Input, Network, Node, Requantise, TensorType
-from hwgen.plan import plan, plan_from_json
+from hwgen.network import Add, Concat, Conv2d, Input, Network, Node, Requantise, TensorType
+from hwgen.plan import Plan, plan, plan_from_json
 from hwgen.plan.pipeline import play_stages, steady
 
 #: ``left`` goes through two layers before ``right`` meets it; ``scores`` is read inside, too.
@@ -194,8 +198,81 @@ def test_inputs_that_meet_at_different_depths_do_not_deadlock():
     assert not played.deadlock and played.interval == made.interval
     assert [name for name, _ in made.outputs] == ["c.1", "add", "c_1"]
     assert made.entries.keys() == {"a", "b"}
-    # A source that waits needs no FIFO behind it.
-    assert not any(made.fifos.get(stage.name) for stage in made.stages if not stage.sources[0][0])
+    # A source that waits needs no FIFO behind it but one that lets every beat flow.
+    first = [stage.name for stage in made.stages if not stage.sources[0][0]]
+    assert [made.fifos[name] for name in first if name in made.fifos] == [2]
+
+
+def joined(way: str) -> Plan:
+    """``a`` and ``b``, which nothing has touched before, added or side by side."""
+    a, b = TensorType((4, 4, 6), 4, False), TensorType((4, 4, 6), 5, True)
+    op = Add(a, b) if way == "add" else Concat((a, b), (0, 0))
+    nodes = Node("a", Input(a), (), a), Node("b", Input(b), (), b)
+    network = Network((*nodes, Node("c", op, ("a", "b"), op.output)), ("c",))
+    return plan(network, load_board("ulx3s"), 40_000 if way == "in turn" else None)
+
+
+def play(top: Accelerator, bench) -> None:
+    """Run ``bench(ctx, tick)``, which ends every cycle by ``tick``."""
+
+    async def testbench(ctx):
+        async def tick():
+            for level in (1, 0):
+                ctx.set(top.aclk, level)
+                await ctx.delay(1e-8)
+
+        ctx.set(top.aresetn, 1)
+        await bench(ctx, tick)
+
+    simulator = Simulator(top)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
+WAYS = pytest.mark.parametrize("way", ["add", "at once", "in turn"])
+
+
+@WAYS
+def test_no_ready_at_the_edge_hangs_on_a_valid(way):
+    top, chance, seen = Accelerator(joined(way)), Random(1), set()
+    others = (*(x.valid for x in top.inputs), *(x.ready for x in top.outputs))
+
+    async def bench(ctx, tick):
+        for _ in range(200):
+            ready = []
+            for levels in product((0, 1), repeat=3):
+                for signal, level in zip(others, levels, strict=True):
+                    ctx.set(signal, level)
+                ready.append(tuple(ctx.get(x.ready) for x in top.inputs))
+            assert len(set(ready)) == 1
+            seen.add(ready[0])
+            for signal in others:
+                ctx.set(signal, chance.random() < 0.7)
+            await tick()
+
+    play(top, bench)
+    assert len(seen) > 1, "otherwise nothing ever waited"
+
+
+@WAYS
+def test_frames_flow_through_what_stands_at_the_edge(way):
+    made = joined(way)
+    assert made.interval == max(stage.interval for stage in made.stages)
+    top, began, ends = Accelerator(made), [], []
+
+    async def bench(ctx, tick):
+        for signal in (*(x.valid for x in top.inputs), *(x.ready for x in top.outputs)):
+            ctx.set(signal, 1)
+        (out,) = top.outputs
+        for cycle in range(4 * made.interval + made.latency):
+            if any(ctx.get(x.ready) for x in top.inputs):
+                began.append(cycle)
+            if ctx.get(out.valid) and ctx.get(out.last):
+                ends.append(cycle)
+            await tick()
+
+    play(top, bench)
+    assert [end - began[0] for end in ends[:3]] == list(play_stages(made.stages, 3).ends)
 
 
 def test_every_frame_ends_when_its_last_output_has_left():
