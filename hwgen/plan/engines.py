@@ -1,21 +1,37 @@
 """Which engine a layer is to have: names for them, and what the user asks for."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 
+from hwgen.board import Board
 from hwgen.cost import Area
 from hwgen.errors import Problem, refuse
 from hwgen.network import Conv2d, Input, Network, Node, Op, WinogradConv2d
 from hwgen.network.winograd import TILES, obstacle
+from hwgen.plan.candidates import candidates
 from hwgen.rtl_templates import ConvSpec, WinogradSpec
 
-__all__ = ["NAMES", "Engines", "allowed", "check", "check_names", "differences", "reason_for"]
+__all__ = [
+    "NAMES",
+    "Engines",
+    "allowed",
+    "check",
+    "check_names",
+    "differences",
+    "no_engine",
+    "reason_for",
+]
 
 #: One engine for all convolutions that can have it, or a table by layer name; ``"default"`` is
 #: for layers that it does not name.
 Engines = str | Mapping[str, str]
 
 WINOGRAD = "winograd"
+
+#: What memories with contents can be made of.
+STYLES = ("block", "distributed")
 
 #: What may be asked for; ``winograd`` is either tile.
 NAMES = ("auto", "direct", WINOGRAD, *(f"{WINOGRAD}-f{tile}" for tile in TILES))
@@ -73,6 +89,32 @@ def reason_for(pick, some: Sequence, limit: int, engines: Engines, node: Node) -
         else:
             others.append(f"{kind} takes {min(c.interval for c in rivals)} cycles at best")
     return f"; {mine}, as {' and '.join(others)}" if others else ""
+
+
+def no_engine(node: Node, board: Board, engines: Engines) -> Problem:
+    """Why no engine for a layer is left."""
+    wanted = partial(allowed, engines, node.name, node.op)
+    if candidates(node.op, replace(board, initialised=STYLES), wanted):
+        fills = " and ".join(board.initialised) or "neither"
+        return Problem(
+            node.name,
+            f"needs weights in block RAM or LUTs, of which a configuration of {board.name} fills "
+            f"{fills}",
+            "a board whose memories can be initialised",
+        )
+    if candidates(node.op, replace(board, initialised=STYLES)):
+        return Problem(
+            node.name,
+            "the engine that is asked for has no folding for this layer",
+            "ask for auto or direct",
+        )
+    shapes = " and ".join(str(kind.shape) for kind in node.op.inputs)
+    return Problem(
+        node.name,
+        f"no engine has a folding for {type(node.op).__name__} from {shapes} to "
+        f"{node.op.output.shape}",
+        "other channels, or a map whose size is divided by the strides",
+    )
 
 
 def differences(mine: Area, other: Area) -> str:

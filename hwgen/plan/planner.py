@@ -11,7 +11,7 @@ from hwgen.network import Input, Network, Node, TensorType
 from hwgen.plan.candidates import Candidate, Entry, Exit, candidates, ports
 from hwgen.plan.choose import RESOURCES, Edge, choose
 from hwgen.plan.depths import needed_depths
-from hwgen.plan.engines import Engines, allowed, differences, reason_for
+from hwgen.plan.engines import Engines, allowed, differences, no_engine, reason_for
 from hwgen.plan.engines import check as check_engines
 from hwgen.plan.pipeline import (
     Stage,
@@ -49,7 +49,8 @@ def plan(
     """The plan for ``network`` on ``board``.
 
     ``engines`` asks for an engine of each layer (``engines.NAMES``), by name or for all of them.
-    With ``fps``, the cheapest that makes so many frames a second at the board's clock; without, the
+    With ``fps``, the cheapest that makes so many frames a second at the board's clock (where data
+    decides how long a frame takes, on the mean of its slowest layer); without, the
     fastest that fits, and of those the cheapest. ``tdata`` of a port at the edge has at most
     ``max_port_width`` bits, or else as many as the engine there likes best. UserError when nothing
     fits, with what is lacking, or when ``fps`` is out of reach, with the best that is in reach.
@@ -78,33 +79,49 @@ def plan(
             wanted = partial(allowed, engines, node.name, node.op)
             options.append(candidates(node.op, board, wanted))
     refuse(
-        Problem(
-            node.name,
-            "needs weights in block RAM or LUTs, of which a configuration of "
-            f"{board.name} fills {' and '.join(board.initialised) or 'neither'}",
-            "a board whose memories can be initialised",
-        )
+        no_engine(node, board, engines)
         for node, some in zip(nodes, options, strict=True)
         if not some and isinstance(node, Node) and not isinstance(node.op, Input)
     )
     room = Area(*(getattr(_usable(board), name) for name in RESOURCES))
     asked = int(board.clock_mhz * 1e6 / fps) if fps is not None else None
-    limit = asked
+    limit, best = asked, None
     while True:
         progress("choosing engines")
-        chosen, reached = _choose(options, edges, board, room, limit, fps, nodes)
-        progress("sizing FIFOs")
-        made = _assemble(network, board, nodes, options, chosen, reached, fps, engines)
-        made = replace(made, max_port_width=max_port_width)
-        excess = made.area.excess(_usable(board))
+        chosen, reached = _choose(options, edges, board, room, limit, nodes)
+        bare = _connect(network, nodes, options, chosen, reached, engines)
+        # Plumbing that the solver did not see: leave it room and choose again.
+        excess = total(s.area for s in _measured(bare, board)).excess(_usable(board))
+        if not excess:
+            progress("sizing FIFOs")
+            made = replace(_sized(network, board, bare, fps), max_port_width=max_port_width)
+            excess = made.area.excess(_usable(board))
         if excess:
-            # Plumbing that the solver did not see: leave it room and choose again.
             room = Area(*(getattr(room, r) - excess.get(r, 0) for r in RESOURCES))
-        elif asked is not None and made.expected > asked:
-            # Together they are slower than each alone, even with all the room between them.
-            limit = max(candidate.interval for candidate in chosen) - 1
-        else:
+            continue
+        if asked is None or made.expected <= asked:
             return made
+        best = min(made.expected, best or made.expected)
+        assert limit is not None
+        if reached > limit:
+            raise _out_of_reach(fps, board, best)
+        # Together they are slower than each alone, even with all the room between them.
+        slowest = max(candidate.interval for candidate in chosen)
+        limit = min(limit * asked // made.expected, slowest - 1)
+
+
+def _out_of_reach(fps: float | None, board: Board, interval: int) -> UserError:
+    """Names the rate of the best plan that was made, rounded down."""
+    reach = board.clock_mhz * 1e6 / interval
+    rate = int(reach) if reach >= 100 else int(reach * 1000) / 1000
+    return UserError(
+        Problem(
+            None,
+            f"{fps:g} frames/s at {board.clock_mhz:g} MHz are out of reach on {board.name}",
+            f"the best in reach is {rate:.12g} frames/s: give --fps {rate:.12g} or less, "
+            "fewer bits, or a larger board",
+        )
+    )
 
 
 def _problems(network: Network, widest: int | None) -> Iterator[Problem]:
@@ -147,10 +164,10 @@ def _choose(
     board: Board,
     room: Area,
     asked: int | None,
-    fps: float | None,
     nodes: Sequence[Node | Leaving],
 ) -> tuple[list[Candidate], int]:
-    """The engines, and the cycles a frame within which all of them are."""
+    """The engines, and the cycles a frame within which all of them are: more than ``asked`` where
+    that is out of reach."""
     limits = sorted({c.interval for some in options for c in some})
     slowest = max(some[-1].interval for some in options if some)
     if asked is not None:
@@ -168,16 +185,6 @@ def _choose(
             raise _too_big(options, edges, board, room, slowest, nodes)
         else:
             low = middle
-    if fps is not None:
-        reach = board.clock_mhz * 1e6 / limits[high]
-        raise UserError(
-            Problem(
-                None,
-                f"{fps:g} frames/s at {board.clock_mhz:g} MHz are out of reach on {board.name}",
-                f"the best in reach is {reach:.0f} frames/s: give --fps {int(reach)} or less, "
-                "fewer bits, or a larger board",
-            )
-        )
     return best, limits[high]
 
 
@@ -217,17 +224,15 @@ def _usable(board: Board) -> Board:
     return replace(board, lut=int(board.lut * USABLE_LUTS))
 
 
-def _assemble(
+def _connect(
     network: Network,
-    board: Board,
     nodes: Sequence[Node | Leaving],
     options: Sequence[Sequence[Candidate]],
     chosen: Sequence[Candidate],
     limit: int,
-    fps: float | None,
     asked: Engines,
-) -> Plan:
-    """The plan with these engines: converters and FIFOs put in, and played."""
+) -> list[Stage]:
+    """These engines, with converters and forks between them."""
     used: set[str] = set()
     engines, entries, exits = {}, {}, {}
     for node, pick, some in zip(nodes, chosen, options, strict=True):
@@ -240,11 +245,19 @@ def _assemble(
             name = unique(node.name, used)
             reason = _reason(pick, some, limit) + reason_for(pick, some, limit, asked, node)
             engines[node.name] = Stage(name, pick.spec, node.name, node.name, reason)
-    bare = assemble(network, engines, entries, exits)
+    return assemble(network, engines, entries, exits)
+
+
+def _measured(stages: Sequence[Stage], board: Board) -> list[Stage]:
+    """``stages`` with their areas."""
+    return [replace(s, area=area(s.spec.primitives(), board.family)) for s in stages]
+
+
+def _sized(network: Network, board: Board, bare: Sequence[Stage], fps: float | None) -> Plan:
+    """The plan of these stages: FIFOs put in, and played."""
     depths = needed_depths(bare)
     played = steady(with_fifos(bare, depths))
-    stages = with_fifos(bare, depths, played.interval)
-    stages = [replace(s, area=area(s.spec.primitives(), board.family)) for s in stages]
+    stages = _measured(with_fifos(bare, depths, played.interval), board)
     return Plan(
         board=board,
         fps_asked=fps,

@@ -14,7 +14,7 @@ from hwgen.plan import PlanError, plan, plan_from_json
 from hwgen.plan.depths import needed_depths
 from hwgen.plan.pipeline import WORLD, Stage, play_stages, with_fifos
 from hwgen.primitives import Memory, memory_style
-from hwgen.rtl_templates import FifoSpec
+from hwgen.rtl_templates import ConvSpec, FifoSpec
 from hwgen.schedule import Process, Put, Schedule, Take
 
 ULX3S = load_board("ulx3s")
@@ -79,6 +79,15 @@ def test_a_target_out_of_reach_names_the_best_in_reach(fastest):
         plan(NETWORK, ULX3S, 1e8)
     best = float(error.value.problems[0].remedy.split("--fps ")[1].split()[0])
     assert plan(NETWORK, ULX3S, best).frames_per_second >= best
+
+
+def test_a_layer_without_an_engine_says_why(monkeypatch):
+    monkeypatch.setattr(ConvSpec, "foldings", staticmethod(lambda op, family: iter(())))
+    with pytest.raises(UserError) as error:
+        plan(NETWORK, ULX3S, engines={"conv": "direct"})
+    conv, fc = error.value.problems
+    assert conv.layer == "conv" and "the engine that is asked for has no folding" in conv.reason
+    assert fc.layer == "fc" and "no engine has a folding for Linear" in fc.reason
 
 
 def test_what_does_not_fit_says_by_how_much():
