@@ -1,10 +1,12 @@
 """Small parts that every data path is made of."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import C, Cat, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["delay", "join", "ports", "register", "split"]
+from hwgen.beats import Beats
+
+__all__ = ["delay", "join", "padding_beat", "ports", "register", "split"]
 
 
 def ports(spec):
@@ -42,3 +44,15 @@ def join(values, width: int):
     values = list(values)
     assert all(len(value) >= width for value in values), "a narrow value would shift the others"
     return Cat(value[:width] for value in values)
+
+
+def padding_beat(beats: Beats, fill: int, fold):
+    """A beat whose values are ``fill``; spare lanes of the last fold hold zeros, as on the map."""
+    last = beats.folds - 1
+    used = beats.type.channels - last * beats.lanes
+    value = C(fill, beats.type.bits)
+    lanes = [
+        value if lane < used or not fill else Mux(fold == last, 0, value)
+        for lane in range(beats.lanes)
+    ]
+    return Cat(lanes * beats.pixels)

@@ -3,12 +3,12 @@
 from amaranth import Array, C, Cat, Elaboratable, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import stream
 
-from hwgen.rtl_templates.linear import INPUTS
 from hwgen.rtl_templates.memory import Ram
-from hwgen.rtl_templates.pipeline import delay, register, split
+from hwgen.rtl_templates.pipeline import delay, padding_beat, register, split
 from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
 from hwgen.rtl_templates.strips import Strips
+from hwgen.rtl_templates.transforms import INPUTS
 from hwgen.schedule import Read
 
 __all__ = ["StripReader", "wheel"]
@@ -89,7 +89,8 @@ class StripReader(Elaboratable):
             self.i.ready.eq(lines.room & inside),
             lines.write.eq(fill.step),
         ]
-        written = Mux(inside, self.i.payload, self._padding(fill.index[2]))
+        padding = padding_beat(strips.source, strips.source.type.zero_point, fill.index[2])
+        written = Mux(inside, self.i.payload, padding)
         row_ends = fill.step & (fill.moves[0] | fill.moves[-1])
         row = wheel(m, row_ends, strips.rows, "fill_row")
         place = Signal(range(strips.row), name="fill_place")
@@ -142,19 +143,6 @@ class StripReader(Elaboratable):
             m.d.comb += row.eq(choice[first])
             ordered.append(row)
         return ordered
-
-    def _padding(self, fold):
-        """A beat of padding; spare lanes of the last fold hold zeros, as they do on the map."""
-        source = self.strips.source
-        last = source.folds - 1
-        used = source.type.channels - last * source.lanes
-        zero_point = source.type.zero_point
-        fill = C(zero_point, source.type.bits)
-        lanes = [
-            fill if lane < used or not zero_point else Mux(fold == last, 0, fill)
-            for lane in range(source.lanes)
-        ]
-        return Cat(lanes * source.pixels)
 
     def _window(self, m, lanes, shift):
         """``[column][row][lane]``: the last columns, each transformed vertically."""

@@ -16,9 +16,9 @@ from hwgen.beats import Beats
 from hwgen.network.types import bits_for
 from hwgen.network.winograd import TILES, Domain, input_limits
 from hwgen.primitives import Adder, Compare, Memory, Mux, Part, Register
-from hwgen.rtl_templates.linear import INPUTS
 from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.sequencer import Pointer, Sequencer
+from hwgen.rtl_templates.transforms import INPUTS
 from hwgen.schedule import Process, Read, Take, Write
 
 __all__ = ["Strips"]

@@ -11,13 +11,13 @@ Because padding is written rather than masked, every address is a sum of loop st
 from dataclasses import dataclass
 from functools import cached_property
 
-from amaranth import Array, C, Cat, Elaboratable, Module, Signal
-from amaranth import Mux as choose
+from amaranth import Array, C, Elaboratable, Module, Signal
 from amaranth.lib import stream
 
 from hwgen.beats import Beats
 from hwgen.primitives import Adder, Compare, Memory, Mux, Part, Register
 from hwgen.rtl_templates.memory import Ram
+from hwgen.rtl_templates.pipeline import padding_beat
 from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
 from hwgen.schedule import Process, Read, Take, Write
 
@@ -238,7 +238,7 @@ class WindowReader(Elaboratable):
 
         write_address = Signal(bits)
         written = Signal(source.width)
-        padding = self._padding(fill.index[2])
+        padding = padding_beat(source, window.fill, fill.index[2])
         m.d.sync += write_address.eq(write_address + fill.step)
         m.d.comb += written.eq(self.i.payload)
         with m.If(~inside):
@@ -270,18 +270,6 @@ class WindowReader(Elaboratable):
                 )
                 m.d.comb += self.data.word_select(lane, pixel).eq(choice[tap_read])
         return m
-
-    def _padding(self, fold):
-        """A beat of padding; spare lanes of the last fold hold zeros, as they do on the map."""
-        source = self.window.source
-        last = source.folds - 1
-        used = source.type.channels - last * source.lanes
-        fill = C(self.window.fill, source.type.bits)
-        lanes = [
-            fill if lane < used or not self.window.fill else choose(fold == last, 0, fill)
-            for lane in range(source.lanes)
-        ]
-        return Cat(lanes * source.pixels)
 
     def _place(self, lane: int, tap: int) -> int:
         """Pixel that ``lane`` reads for a column of the kernel, from the beat of the pointer."""

@@ -26,12 +26,12 @@ from hwgen.network import Conv2d, WinogradConv2d
 from hwgen.network.winograd import TILES, Domain, lossless, obstacle, signed_bits
 from hwgen.primitives import Adder, Memory, Mux, Part, Register
 from hwgen.rtl_templates.adders import levels, tree_parts
-from hwgen.rtl_templates.linear import Programme, exact_results
 from hwgen.rtl_templates.multiply import BLOCK, SOFT, Products, Style, Weights, packed_bits, styles
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.sequencer import Pointer, Sequencer
 from hwgen.rtl_templates.strips import Strips
+from hwgen.rtl_templates.transforms import Programme, exact_results
 from hwgen.rtl_templates.winograd_array import Winograd
 from hwgen.schedule import Process, Put, Read, Schedule, Write
 

@@ -1,6 +1,7 @@
-"""Small constant matrices as programmes of additions and shifts.
+"""Winograd's transforms, small constant matrices, as programmes of additions and shifts.
 
-A programme's steps are worked out once; hardware, area and a check against the matrix are read off
+``INPUTS`` and ``RESULTS`` hold those of F(2 x 2, 3 x 3) and F(4 x 4, 3 x 3), by ``m``. A
+programme's steps are worked out once; hardware, area and a check against the matrix are read off
 the same list.
 """
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hwgen.network.winograd import TILES
-from hwgen.rtl_templates.linear import INPUTS, RESULTS, exact_results
+from hwgen.rtl_templates.transforms import INPUTS, RESULTS, exact_results
 
 
 @pytest.mark.parametrize("m", TILES)
