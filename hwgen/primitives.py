@@ -7,8 +7,10 @@ BRAM of a family.
 from dataclasses import dataclass
 
 __all__ = [
+    "ROM_WORDS",
     "Adder",
     "Compare",
+    "Delay",
     "Logic",
     "Memory",
     "Multiplier",
@@ -25,7 +27,9 @@ class Multiplier:
     """``count`` signed products of ``a`` by ``b`` bits; ``role`` is "mac" or "requantise".
 
     ``product`` is the bits of each product that are used, ``a + b`` unless given: an unsigned
-    factor has a zero sign bit, which lengthens the factor and not the product.
+    factor has a zero sign bit, which lengthens the factor and not the product. ``registers`` are
+    the bits of its operands and of what it makes that wait in flip-flops, beside other parts'
+    ``Register``: those that a block with registers of its own takes in.
     """
 
     a: int
@@ -33,6 +37,7 @@ class Multiplier:
     count: int = 1
     role: str = "mac"
     product: int | None = None
+    registers: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,15 @@ class Register:
 
 
 @dataclass(frozen=True)
+class Delay:
+    """``bits`` that wait ``cycles`` in flip-flops that have no reset and that nothing else reads:
+    shift registers, where LUTs can be those."""
+
+    bits: int
+    cycles: int
+
+
+@dataclass(frozen=True)
 class Logic:
     """Glue: ``luts`` four-input functions that no other part stands for."""
 
@@ -91,17 +105,21 @@ class Logic:
 @dataclass(frozen=True)
 class Memory:
     """``depth`` words of ``width`` bits; ``kind`` is "rom", "ram" (both with a registered read)
-    or "lutram" (read in the same cycle)."""
+    or "lutram" (read in the same cycle). Bits that are the same in every word of a ROM do not
+    count: synthesis leaves them out; nor do those that repeat others, if it is made of LUTs."""
 
     depth: int
     width: int
     kind: str
 
 
+#: A ROM of up to so many words is made of LUTs.
+ROM_WORDS = 32
+
 #: Families whose LUTs cannot be written: iCE40 (Lattice FPGA-TN-02002), and gates.
 WITHOUT_LUTRAM = ("ice40", "asic")
 
-Part = Multiplier | SoftProduct | Adder | Compare | Mux | Register | Logic | Memory
+Part = Multiplier | SoftProduct | Adder | Compare | Mux | Register | Delay | Logic | Memory
 
 
 def memory_style(memory: Memory, family: str) -> str:
@@ -112,7 +130,7 @@ def memory_style(memory: Memory, family: str) -> str:
     words on, a block is cheaper, unless the word is needed in the same cycle.
     """
     if memory.kind == "rom":
-        return "distributed" if memory.depth <= 32 else "block"
+        return "distributed" if memory.depth <= ROM_WORDS else "block"
     if family in WITHOUT_LUTRAM:
         return "logic" if memory.kind == "lutram" or memory.depth <= 8 else "block"
     return "distributed" if memory.kind == "lutram" or memory.depth <= 32 else "block"

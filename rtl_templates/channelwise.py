@@ -15,10 +15,10 @@ from amaranth.lib import wiring
 from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Conv2d, MaxPool2d, SumPool2d
 from hwgen.network.types import bits_for
-from hwgen.primitives import Adder, Compare, Memory, Part, Register
+from hwgen.primitives import Adder, Compare, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.adders import Term, plus
-from hwgen.rtl_templates.memory import Rom, words_of
+from hwgen.rtl_templates.memory import Rom, rom_part, words_of
 from hwgen.rtl_templates.multiply import BLOCK, Products, Style, styles
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.queue import Queue, depth_for
@@ -160,7 +160,7 @@ class ChannelwiseSpec:
         parts: list[Part] = [
             *Sequencer.primitives(process),
             *self.window.primitives(process),
-            Register(source.bits * values),
+            Register(source.bits * values + 3 * self.latency - 5),
             *Queue.primitives(self.outputs[0].width, process.puts[0].depth),
         ]
         wide = self.op.output.bits
@@ -174,14 +174,14 @@ class ChannelwiseSpec:
         if self.multiplies:
             words = self.folds * self.window.kernel[0] * self.window.kernel[1]
             parts += [
-                Memory(words, self.lanes * self.weight_bits, "rom"),
+                rom_part(self.weight_words(), self.weight_bits),
                 Register((words - 1).bit_length() + self.lanes * self.weight_bits),
                 Adder((words - 1).bit_length(), constant=True),
                 *self.products.primitives(self.lanes),
             ]
         if self.stores_first:
-            parts.append(Memory(self.folds, self.lanes * self.first_bits, "rom"))
-            parts.append(Register(self.lanes * self.first_bits))
+            firsts = rom_part(self.first_words(), self.first_bits)
+            parts += [firsts, Register(firsts.width)]
         carries = self.products.carries * self.lanes if self.multiplies else 0
         return [
             *parts,

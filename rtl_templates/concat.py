@@ -82,7 +82,7 @@ class ConcatSpec:
     def primitives(self) -> list[Part]:
         process, beats = self.process(), self.outputs[0]
         parts: list[Part] = [
-            *Sequencer.primitives(process),
+            *Sequencer.primitives(process, skip=1),
             *Queue.primitives(beats.width, process.puts[0].depth),
         ]
         if not self.is_whole:

@@ -16,10 +16,11 @@ import numpy as np
 from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Conv2d, Linear
 from hwgen.network.types import bits_for
-from hwgen.primitives import Adder, Memory, Part, Register
+from hwgen.primitives import Adder, Delay, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.adders import COUNTED, counts_parts, levels, tree_parts
 from hwgen.rtl_templates.conv_array import Conv
+from hwgen.rtl_templates.memory import rom_part
 from hwgen.rtl_templates.multiply import (
     BLOCK,
     Products,
@@ -209,17 +210,17 @@ class ConvSpec:
         parts: list[Part] = [
             *Sequencer.primitives(process, skip=2 if self.window.even else 0),
             *self.window.primitives(process),
-            Memory(words, values * self.weight_bits, "rom"),
+            rom_part(self.weight_words(), self.weight_bits),
             Register(address),
             Adder(address, constant=True),
-            Register(3 * self.latency - 5 + (folds - 1).bit_length() * (self.latency - 4)),
+            Register(3 * self.latency - 5),
+            Delay((folds - 1).bit_length(), self.latency - 4),
             Register(values * self.weight_bits + self.pixels * self.in_lanes * source_bits),
             *products.primitives(lanes),
         ]
         if folds > 1 and self.bias_words().any():
-            parts.append(Memory(folds, self.out_lanes * self.bias_bits, "rom"))
-            # Few words have few distinct bits, and synthesis keeps one register of each.
-            parts.append(Register(min(self.out_lanes * self.bias_bits, 2**folds - 2)))
+            biases = rom_part(self.bias_words(), self.bias_bits)
+            parts += [biases, Register(biases.width)]
         bits, shared = products.bits, 1
         if products.soft:  # their carries are those of weights, or of factors
             shared = self.out_lanes if products.x_bipolar else self.pixels

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import ClassVar
 
 from amaranth import C, Cat, Module, Mux
@@ -93,8 +94,11 @@ class SliceSpec(_Walk):
 
     def primitives(self) -> list[Part]:
         process, beats = self.process(), self.outputs[0]
+        # Of what is wanted whole, from the outermost loop on, nobody counts the steps.
+        wanted = zip(process.most, process.puts[0].at.values(), strict=True)
+        whole = takewhile(lambda loop: len(loop[1]) == loop[0], wanted)
         return [
-            *Sequencer.primitives(process),
+            *Sequencer.primitives(process, skip=len(list(whole))),
             *Queue.primitives(beats.width, process.puts[0].depth),
             Logic(3 + self.spare * self.pixels * beats.type.bits),
         ]

@@ -5,7 +5,7 @@ Under Amaranth's simulator each is a ``lib.memory.Memory``; in emitted Verilog i
 costs no time to emit. None has a reset.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,9 @@ from amaranth import ClockSignal, Instance, Module
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from hwgen.primitives import Memory, memory_style
+from hwgen.primitives import ROM_WORDS, Memory, memory_style
 
-__all__ = ["LutRam", "Ram", "Rom", "VerilogTarget", "hex_lines", "words_of"]
+__all__ = ["LutRam", "Ram", "Rom", "VerilogTarget", "hex_lines", "rom_part", "words_of"]
 
 VERILOG = Path(__file__).parent / "verilog"
 
@@ -52,6 +52,19 @@ def words_of(values: np.ndarray, bits: int) -> list[int]:
     )
     packed = np.packbits(planes.reshape(len(values), -1), axis=1, bitorder="little")
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+def rom_part(values: np.ndarray, bits: int) -> Memory:
+    """The part that a ROM of ``values`` (rows, lanes) of ``bits`` bits is: without the bits that
+    are the same in every word; and of few words, which become LUTs, each of what is left once."""
+    values = values.astype(np.int64)
+    differ = np.bitwise_or.reduce(values ^ values[0], axis=0) & ((1 << bits) - 1)
+    part = Memory(len(values), sum(int(lane).bit_count() for lane in differ), "rom")
+    if len(values) > ROM_WORDS:
+        return part
+    columns = (values.T[:, None] >> np.arange(bits)[:, None] & 1).reshape(-1, len(values))
+    found = {column.tobytes() for column in columns if column.any() and not column.all()}
+    return replace(part, width=len(found))
 
 
 def hex_lines(words: list[int], width: int) -> str:

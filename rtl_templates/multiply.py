@@ -29,7 +29,7 @@ from amaranth import C, Cat, Mux
 from amaranth.hdl import Value
 
 from hwgen.cost.multiply import RULES, split
-from hwgen.primitives import Adder, Logic, Multiplier, Part, Register, SoftProduct
+from hwgen.primitives import Adder, Delay, Logic, Multiplier, Part, Register, SoftProduct
 from hwgen.rtl_templates.adders import Term, plus
 from hwgen.rtl_templates.pipeline import register
 
@@ -206,9 +206,16 @@ class Products:
             parts.append(Adder(self.x_bits + 1, lent * count))
         for (x, w), blocks in self._kinds.items():
             product = x * w * self.bits
-            parts.append(Multiplier(*self.operands(x, w), blocks * count, product=product))
+            multiplier = Multiplier(*self.operands(x, w), blocks * count, product=product)
+            parts.append(replace(multiplier, registers=product + self._own(x, w)))
             parts.append(Register(product * blocks * count))
         return parts
+
+    def _own(self, x: int, w: int) -> int:
+        """Bits of a block's operands that no other block reads, from registers right before it;
+        operands with several numbers in them are not such registers."""
+        alone = self.x_bits if x == 1 and self.lanes == w else 0
+        return alone + (self.w_bits if w == 1 and self.pixels == x else 0)
 
     def _soft_parts(self, count: int) -> list[Part]:
         products = self.pixels * self.lanes * count
@@ -218,15 +225,17 @@ class Products:
             negated = Logic(self.bits * products)
             return [negated, Register(self.bits * products + self.pixels * count)]
         parts: list[Part] = [SoftProduct(self.x_bits + (not self.x_signed), self.w_bits, products)]
+        parts.append(Delay(self.lanes * count, self.latency))  # carries
         for stage in range(self.latency):
-            # What is summed so far, factors and digits that are still to come, and the carries.
+            # What is summed so far, and factors and digits that are still to come.
             more = stage + 1 < self.latency
             bits = self.x_bits + 4 * (stage + 1) if more else self.bits
             parts.append(Register(bits * products))
-            parts.append(Register(self.lanes * count))
             if more:
-                digits = self.w_bits - 4 * (stage + 1) + 1
-                parts.append(Register((self.pixels * self.x_bits + self.lanes * digits) * count))
+                parts.append(Register(self.pixels * self.x_bits * count))
+                # The digits of the next stage, and the bit below them, have waited since the first.
+                digits = min(4, self.w_bits - 4 * (stage + 1)) + 1
+                parts.append(Delay(self.lanes * digits * count, stage + 1))
         return parts
 
     # Hardware

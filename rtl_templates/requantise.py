@@ -13,10 +13,10 @@ from amaranth.lib import wiring
 from hwgen.beats import Beats, useful_lanes
 from hwgen.cost.multiply import RULES
 from hwgen.network import Requantise
-from hwgen.primitives import Adder, Compare, Memory, Multiplier, Part, Register
+from hwgen.primitives import Adder, Compare, Multiplier, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.adders import plus
-from hwgen.rtl_templates.memory import Rom, words_of
+from hwgen.rtl_templates.memory import Rom, rom_part, words_of
 from hwgen.rtl_templates.multiply import BLOCK, SOFT, Products, Style
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.queue import Queue, depth_for
@@ -168,15 +168,15 @@ class RequantiseSpec:
         if op.input.zero_point:
             parts.append(Adder(wide, values, constant=True))
         if not op.is_shift:
-            (words, lanes), bits = self.scale_words().shape, self.scale_bits
+            words, bits = self.scale_words(), self.scale_bits
+            scales = rom_part(words, self.stored_bits)
             if self.stores:
-                parts.append(Memory(words, lanes * self.stored_bits, "rom"))
+                parts.append(scales)
             if self.soft:
                 parts += self.products.primitives(self.lanes)
             pieces = [] if self.soft else self.pieces
             for start, piece in pieces:
-                factor = piece + 1
-                parts.append(Multiplier(factor, bits + 1, values, "requantise", piece + bits))
+                parts += self._multipliers(piece, words)
                 # Of the lowest piece, bits that no other piece reaches may be unused.
                 alone = pieces[1][0] if len(pieces) > 1 else piece + bits
                 dropped = min(unused, alone) if start == 0 else 0
@@ -187,7 +187,7 @@ class RequantiseSpec:
             if op.negative is not None:
                 parts += [MuxPart(self.stored_bits, 2, values), Register(self.stored_bits * values)]
             elif self.stores:
-                parts.append(Register(lanes * bits))
+                parts.append(Register(scales.width))
             parts.append(Register(op.centred[0] * values))
         if self.offset:
             parts.append(Adder(wide + 1 - unused, values, constant=True))
@@ -200,6 +200,18 @@ class RequantiseSpec:
             *Queue.primitives(self.outputs[0].width, put.depth),
         ]
         return parts
+
+    def _multipliers(self, piece: int, words: np.ndarray) -> Iterator[Multiplier]:
+        """Products of a piece of each sum with a scale; a power of two takes none."""
+        alike = bool((words == words[0]).all()) and self.op.negative is None
+        if not alike:
+            values, bits = self.inputs[0].values, self.scale_bits
+            yield Multiplier(piece + 1, bits + 1, values, "requantise", piece + bits)
+            return
+        for scale in (int(scale) for scale in words[0]):
+            if scale.bit_count() > 1:
+                bits = scale.bit_length()
+                yield Multiplier(piece + 1, bits + 1, self.pixels, "requantise", piece + bits)
 
     def create(self, name: str = "requantise") -> "Requantiser":
         return Requantiser(self, name)

@@ -10,8 +10,8 @@ from amaranth.lib import wiring
 from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Threshold
 from hwgen.network.types import bits_for
-from hwgen.primitives import Compare, Memory, Part, Register
-from hwgen.rtl_templates.memory import Rom, words_of
+from hwgen.primitives import Compare, Part, Register
+from hwgen.rtl_templates.memory import Rom, rom_part, words_of
 from hwgen.rtl_templates.pipeline import delay, ports, register, split
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
@@ -96,8 +96,8 @@ class ThresholdSpec:
             *Queue.primitives(self.outputs[0].width, put.depth),
         ]
         if self.stores:
-            bits = self.lanes * self.bits
-            parts += [Memory(len(words), bits, "rom"), Register(bits)]
+            thresholds = rom_part(words, self.bits)
+            parts += [thresholds, Register(thresholds.width)]
         return parts
 
     def create(self, name: str = "threshold") -> "Thresholder":

@@ -9,17 +9,28 @@ of LUTs up: what has ten of them matters to nobody, and its relative error would
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
 import numpy as np
-from amaranth import Module
-from amaranth.lib import wiring
 
 from hwgen.beats import Beats
-from hwgen.network import Add, Conv2d, Linear, MaxPool2d, Requantise, SumPool2d, TensorType
-from hwgen.primitives import Part
+from hwgen.calibrate.chain import Chain
+from hwgen.network import (
+    Add,
+    Concat,
+    Conv2d,
+    Linear,
+    MaxPool2d,
+    Pad2d,
+    Requantise,
+    Slice,
+    SumPool2d,
+    TensorType,
+    Threshold,
+    Upsample2d,
+)
 from hwgen.rtl_templates import (
     ENGINES,
     AddSpec,
@@ -37,50 +48,6 @@ __all__ = ["KINDS", "corpus"]
 MOST_PRODUCTS, MOST_BITS = 24, 256
 
 Rng = np.random.Generator
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Two specs, the first output of one feeding the input of the other."""
-
-    before: Spec
-    after: Spec
-
-    @property
-    def inputs(self) -> tuple[Beats, ...]:
-        return self.before.inputs
-
-    @property
-    def outputs(self) -> tuple[Beats, ...]:
-        return (*self.after.outputs, *self.before.outputs[1:])
-
-    def primitives(self) -> list[Part]:
-        return [*self.before.primitives(), *self.after.primitives()]
-
-    def create(self, name: str) -> "Chained":
-        return Chained(self, name)
-
-
-class Chained(wiring.Component):
-    """The hardware of ``Chain``."""
-
-    def __init__(self, spec: Chain, name: str):
-        self.before, self.after = spec.before.create(f"{name}_a"), spec.after.create(f"{name}_b")
-        ports = dict(self.before.signature.members)
-        self.joint = next(port for port in ports if port.startswith("o"))
-        del ports[self.joint]
-        super().__init__({**ports, "o": self.after.signature.members["o"]})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.before, m.submodules.after = self.before, self.after
-        wiring.connect(m, getattr(self.before, self.joint), self.after.i)
-        wiring.connect(m, self.after.o, wiring.flipped(self.o))
-        for port in self.signature.members:
-            if port != "o":
-                outer, inner = wiring.flipped(getattr(self, port)), getattr(self.before, port)
-                wiring.connect(m, outer, inner)
-        return m
 
 
 def corpus(family: str, each: int) -> Iterator[tuple[str, str, Spec]]:
@@ -110,15 +77,19 @@ def _map(rng: Rng, channels: int, bits: int, sizes=(6, 8, 12, 14, 16, 20, 28)) -
     return TensorType((size, size, channels), bits, False)
 
 
-def _folding(rng: Rng, op: Any, family: str) -> Spec:
-    """One of the ways to build ``op`` that are neither very wide nor very parallel."""
-    some = [
+def _folding(
+    rng: Rng, op: Any, family: str, wanted: Callable[[Any], bool] = lambda spec: True
+) -> Spec:
+    """One of the ways to build ``op`` that are neither very wide nor very parallel, and are
+    ``wanted``, unless the family has none of those."""
+    every = [
         spec
         for kind in ENGINES[type(op)]
         for spec in kind.foldings(op, family)  # type: ignore[attr-defined]
-        if spec.multipliers <= MOST_PRODUCTS
+        if getattr(spec, "multipliers", 0) <= MOST_PRODUCTS
         and max(beats.width for beats in (*spec.inputs, *spec.outputs)) <= MOST_BITS
     ]
+    some = [spec for spec in every if wanted(spec)] or every
     # As many of few products as of many: a plain draw would nearly always give many.
     size = _one(rng, sorted({spec.inputs[0].values * spec.outputs[0].values for spec in some}))
     return _one(rng, [s for s in some if s.inputs[0].values * s.outputs[0].values == size])
@@ -131,7 +102,22 @@ def _weights(rng: Rng, shape: tuple[int, ...], bits: int) -> np.ndarray:
     return np.clip(np.rint(rng.normal(0, half / 2.5, shape)), -half, half).astype(np.int64)
 
 
-def _convolution(bits: Sequence[int], first: bool = False) -> Callable[[Rng, str], Spec]:
+def _soft(spec: Any) -> bool:
+    return getattr(spec, "style", None) is not None and spec.style.soft
+
+
+def _packed(spec: Any) -> bool:
+    return getattr(spec, "style", None) is not None and spec.style.products > 1
+
+
+def _single(spec: Any) -> bool:
+    """Whether beats are of one pixel, so that others fit behind."""
+    return spec.outputs[0].pixels == 1
+
+
+def _convolution(
+    bits: Sequence[int], first: bool = False, wanted: Callable[[Any], bool] = lambda spec: True
+) -> Callable[[Rng, str], Spec]:
     def make(rng: Rng, family: str) -> Spec:
         channels = int(_one(rng, (1, 3) if first else (8, 16, 24, 32)))
         source = _map(rng, channels, 8 if first else int(_one(rng, (1, 2, 3, 4, 5, 6, 8))))
@@ -141,7 +127,7 @@ def _convolution(bits: Sequence[int], first: bool = False) -> Callable[[Rng, str
         weights = _weights(rng, (count, size, size, channels), weight_bits)
         bias = rng.integers(-500, 500, count)
         op = Conv2d(source, weights, bias, weight_bits, padding=(size // 2,) * 4)
-        return _folding(rng, op, family)
+        return _folding(rng, op, family, wanted)
 
     return make
 
@@ -187,7 +173,11 @@ def _pool(kind: type) -> Callable[[Rng, str], Spec]:
     return make
 
 
-def _rounding(shift_only: bool) -> Callable[[Rng, str], Spec]:
+def _rounding(
+    shift_only: bool,
+    leaky: bool = False,
+    wanted: Callable[[Any], bool] = lambda spec: True,
+) -> Callable[[Rng, str], Spec]:
     def make(rng: Rng, family: str) -> Spec:
         channels, wide = int(_one(rng, (8, 16, 32))), int(rng.integers(13, 24))
         bits = int(_one(rng, (4, 6, 8)))
@@ -200,9 +190,29 @@ def _rounding(shift_only: bool) -> Callable[[Rng, str], Spec]:
         shape = _map(rng, channels, 8).shape
         source = TensorType(shape, wide, True)
         op = Requantise(source, scale, shift, bits, False, 0, 0, (1 << bits) - 1)
-        return _folding(rng, op, family)
+        if leaky:
+            half = 1 << (bits - 1)
+            below = scale // int(_one(rng, (8, 10, 100)))
+            op = Requantise(source, scale, shift, bits, True, 0, -half, half - 1, below)
+        return _folding(rng, op, family, wanted)
 
     return make
+
+
+def _bipolar(rng: Rng, family: str) -> Spec:
+    """Signs times signs: XNOR, and counting."""
+    channels, count = (int(_one(rng, (16, 32, 64))) for _ in range(2))
+    size = int(_one(rng, (6, 8, 12, 14)))
+    source = TensorType((size, size, channels), 1, False, "bipolar")
+    weights = _weights(rng, (count, 3, 3, channels), 1)
+    op = Conv2d(source, weights, np.zeros(count, np.int64), 1)
+    return _folding(rng, op, family, lambda spec: spec.inputs[0].values >= 8)
+
+
+def _threshold(rng: Rng, family: str) -> Spec:
+    source = TensorType(_map(rng, int(_one(rng, (16, 32, 64))), 8).shape, 12, True)
+    thresholds = rng.integers(-300, 300, source.channels)
+    return _folding(rng, Threshold(source, thresholds), family, lambda s: s.lanes >= 4)
 
 
 def _behind(rng: Rng, spec: Spec) -> Spec:
@@ -212,7 +222,7 @@ def _behind(rng: Rng, spec: Spec) -> Spec:
     if kind.bits <= 8 and rng.integers(2):
         pool = MaxPool2d(kind, (2, 2), (2, 2))
         return Chain(spec, ChannelwiseSpec((pool,), beats.lanes))
-    bits = min(8, kind.bits)
+    bits = max(1, min(8, kind.bits - 2))  # as many would be a requantisation that does nothing
     shift = kind.bits - bits
     scale = np.ones(channels, np.int64)
     op = Requantise(kind, scale, shift, bits, False, 0, 0, (1 << bits) - 1)
@@ -225,6 +235,29 @@ def _add(rng: Rng, family: str) -> Spec:
     op = Add(source, source, factors)
     lanes = int(_one(rng, [n for n in (1, 2, 4, 8, 16) if source.channels % n == 0]))
     return _behind(rng, AddSpec((op,), lanes))
+
+
+def _concat(rng: Rng, family: str) -> Spec:
+    source = _map(rng, int(_one(rng, (8, 16, 32))), int(_one(rng, (4, 6, 8))))
+    return _behind(rng, _folding(rng, Concat((source, source), (0, 0)), family, _single))
+
+
+def _slice(rng: Rng, family: str) -> Spec:
+    source = _map(rng, int(_one(rng, (8, 16, 32))), int(_one(rng, (4, 6, 8))))
+    height, width, channels = source.map_shape
+    start = (1, 1, 0) if rng.integers(2) else (0, 0, channels // 2)
+    stop = (height - start[0], width - start[1], channels)
+    return _behind(rng, _folding(rng, Slice(source, start, stop), family, _single))
+
+
+def _pad(rng: Rng, family: str) -> Spec:
+    source = _map(rng, int(_one(rng, (8, 16, 32))), int(_one(rng, (4, 6, 8))))
+    return _behind(rng, _folding(rng, Pad2d(source, (1, 1, 1, 1), 0), family, _single))
+
+
+def _upsample(rng: Rng, family: str) -> Spec:
+    source = _map(rng, int(_one(rng, (8, 16, 32))), int(_one(rng, (4, 6, 8))))
+    return _behind(rng, _folding(rng, Upsample2d(source, (2, 2)), family, _single))
 
 
 def _stream(rng: Rng) -> Beats:
@@ -271,4 +304,14 @@ KINDS: dict[str, Callable[[Rng, str], Spec]] = {
     "fork": _fork,
     "FIFO": _fifo,
     "converter": _convert,
+    "soft convolution": _convolution((3, 4, 5, 6, 8), wanted=_soft),
+    "packed convolution": _convolution((3, 4, 5, 6, 8), wanted=_packed),
+    "soft requantise": _rounding(False, wanted=_soft),
+    "leaky requantise": _rounding(False, leaky=True),
+    "bipolar convolution": _bipolar,
+    "threshold": _threshold,
+    "concat": _concat,
+    "slice": _slice,
+    "pad": _pad,
+    "upsample": _upsample,
 }

@@ -16,7 +16,12 @@ __all__ = ["fit"]
 #: Constants that follow from the device or from what a flip-flop is (LUTs of a memory cell, the bit
 #: of a register): not fitted.
 GIVEN = {
-    "lut": {"ecp5": ("cell",), "gowin": ("cell",), "xc7": ("cell",), "xcup": ("cell",)},
+    "lut": {
+        "ecp5": ("cell",),
+        "gowin": ("cell",),
+        "xc7": ("cell", "shift"),
+        "xcup": ("cell", "shift"),
+    },
     "ff": {},
 }
 

@@ -43,7 +43,8 @@ def markdown(stored: Mapping, plot: str) -> str:
     """The page: a table of families, and one of the specs that are furthest off."""
     versions = stored["versions"]
     text = HEAD.format(command=stored["command"], yosys=versions["yosys"], plot=plot)
-    return text + "\n".join(["", *_overview(stored["families"]), "", *_worst(stored["families"])])
+    families = stored["families"]
+    return text + "\n".join(["", *_overview(families), *_missing(families), "", *_worst(families)])
 
 
 def _overview(families: Mapping) -> Iterator[str]:
@@ -58,6 +59,17 @@ def _overview(families: Mapping) -> Iterator[str]:
         wrong = (str(found[f"{resource}_mismatches"]) for resource in ("dsp", "bram"))
         title = f"{FAMILIES[name].title} (`{name}`)"
         yield f"| {' | '.join((title, str(found['specs']), *errors, *wrong))} |"
+
+
+def _missing(families: Mapping) -> Iterator[str]:
+    """What is not in the table."""
+    titles = [
+        f"{shape.title} (`{name}`)" for name, shape in FAMILIES.items() if name not in families
+    ]
+    if titles:
+        yield ""
+        yield f"Not on record: {', '.join(titles)}. Their LUTs and flip-flops are estimated"
+        yield "with constants of which it is not known how far off they are; no error is shown."
 
 
 def _worst(families: Mapping, count: int = 3) -> Iterator[str]:

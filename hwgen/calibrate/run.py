@@ -101,7 +101,8 @@ def calibrate(
             "amaranth": version("amaranth"),
             "yosys": tools.yosys_version(),
         }
-        head = {"command": f"hwgen calibrate --each {each}", "versions": versions}
+        command = f"hwgen calibrate --each {each}" + "".join(f" --model {m}" for m in models or ())
+        head = {"command": command, "versions": versions}
         ordered = {name: known[name] for name in KNOWN if name in known}
         stored = {**head, "families": ordered}
         _write(out, stored, '{"spec"')  # an interrupted run keeps what it has

@@ -14,6 +14,7 @@ from hwgen.cost.families import FAMILIES
 from hwgen.primitives import (
     Adder,
     Compare,
+    Delay,
     Logic,
     Memory,
     Multiplier,
@@ -25,6 +26,13 @@ from hwgen.primitives import (
 )
 
 __all__ = ["area", "features", "of_features"]
+
+#: Families whose LUTs are shift registers: of flip-flops in a row, from so many on (Yosys,
+#: synth_xilinx: xilinx_srl -fixed -minlen 3), each LUT holding up to so many (UG474, UG574).
+SHIFTS, LEAST_SHIFT, MOST_SHIFT = ("xc7", "xcup"), 3, 32
+
+#: Families of whose DSP blocks Yosys uses the registers (xilinx_dsp: those of a DSP48E1).
+INNER_REGISTERS = ("xc7",)
 
 #: Up to this width an adder is made of LUTs alone (Yosys, arith_map_ccu2c.v).
 SMALL = 4
@@ -54,7 +62,7 @@ def features(parts: Iterable[Part], family: str) -> Counter[str]:
     ``mux``: LUTs that choose. ``product``: bit products of soft multipliers; ``table``: bits of
     those so short that a LUT holds a bit; ``select``: bits of those with a one-bit factor.
     ``digit``, ``digits``, ``digit_adder``: bits of the first rows of products by digits, of their
-    other rows, and of the adders between rows.
+    other rows, and of the adders between rows. ``shift``: LUTs that are shift registers.
     ``cell``: LUT-memory cells. ``rom``: LUT-sized pieces of small ROMs. ``row``: bits of every row
     of memory cells or blocks beyond the first. ``register``, ``read``: bits of registers, and of
     the read registers of LUT memories. ``dsp``, ``bram``: blocks.
@@ -62,9 +70,11 @@ def features(parts: Iterable[Part], family: str) -> Counter[str]:
     found: Counter[str] = Counter()
     for part in parts:
         match part:
-            case Multiplier(a, b, count, _, product):
+            case Multiplier(a, b, count, _, product, registers):
                 blocks, left = multiply.split(family, a, b, product)
                 found["dsp"] += count * blocks
+                if blocks == 1 and family in INNER_REGISTERS:
+                    found["register"] -= registers * count
                 spare = a + b - (product or a + b)
                 for wide, narrow in left:
                     name, size = _soft(family, wide - spare, narrow)
@@ -87,6 +97,10 @@ def features(parts: Iterable[Part], family: str) -> Counter[str]:
                 found["mux"] += count * width * ceil((ways - 1) / FAMILIES[family].choices)
             case Register(bits):
                 found["register"] += bits
+            case Delay(bits, cycles) if family in SHIFTS and cycles >= LEAST_SHIFT:
+                found["shift"] += bits * ceil(cycles / MOST_SHIFT)
+            case Delay(bits, cycles):
+                found["register"] += bits * cycles
             case Logic(luts):
                 found["logic"] += luts
             case Memory(depth, width, kind) if memory_style(part, family) == "block":

@@ -90,14 +90,18 @@ def plan(
         progress("choosing engines")
         chosen, reached = _choose(options, edges, board, room, limit, nodes)
         bare = _connect(network, nodes, options, chosen, reached, engines)
-        # Plumbing that the solver did not see: leave it room and choose again.
-        excess = total(s.area for s in _measured(bare, board)).excess(_usable(board))
+        # Plumbing and cells that the solver did not see: leave them room and choose again.
+        used = total(s.area for s in _measured(bare, board))
+        excess = used.excess(_usable(board))
         if not excess:
             progress("sizing FIFOs")
             made = replace(_sized(network, board, bare, fps), max_port_width=max_port_width)
-            excess = made.area.excess(_usable(board))
+            used = made.area
+            excess = used.excess(_usable(board))
         if excess:
-            room = Area(*(getattr(room, r) - excess.get(r, 0) for r in RESOURCES))
+            limits = ((min(getattr(room, r), getattr(used, r)), r) for r in RESOURCES)
+            left = (n - excess[r] if r in excess else getattr(room, r) for n, r in limits)
+            room = Area(*left)
             continue
         if asked is None or made.expected <= asked:
             return made

@@ -116,6 +116,14 @@ def test_what_was_measured_is_compared_and_fitted(tmp_path, monkeypatch):
     assert run.calibrate(["ecp5"], 4, out=out, refit=False)["families"]["ecp5"] != found
 
 
+def test_the_error_that_is_shown_is_the_one_on_record():
+    """After an estimate, "± N %"; nothing for a family that is not on record."""
+    for family, shape in SHAPES.items():
+        found = STORED["families"].get(family)
+        expected = {r: found[f"{r}_p90_error"] for r in ("lut", "ff")} if found else {}
+        assert shape.expected_error == expected
+
+
 @pytest.mark.parametrize("family", STORED["families"])
 def test_estimates_on_record_are_near(family):
     found = STORED["families"][family]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hwgen import doctor
+from hwgen.cost.families import FAMILIES
 from hwgen.report import record
 
 COMMANDS = ("", "build", "sim", "estimate", "sweep", "calibrate", "boards", "doctor")
@@ -107,6 +108,13 @@ def test_estimate(run):
     report = json.loads(run("estimate", "built", "--json").out)
     holds_every_key(report)
     assert all(row["reason"] for row in report["layers"])
+    # Of a calibrated family, how far off nine of ten estimates are at the most.
+    expected = FAMILIES["ecp5"].expected_error
+    assert report["area"]["expected_error"] == expected
+    for name in ("lut", "ff"):
+        used = report["area"]["estimated"][name]
+        assert f" {used:,} ± {100 * expected[name]:.0f} % " in tables[0].out
+    assert tables[0].out.count("±") == 2, "blocks are exact"
 
 
 def test_sim(run):

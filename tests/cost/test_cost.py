@@ -5,7 +5,7 @@ import pytest
 from hwgen.board import load_board
 from hwgen.cost import Area, area, memory, multiply, total
 from hwgen.cost.families import FAMILIES
-from hwgen.primitives import Adder, Compare, Logic, Memory, Multiplier, Mux, Register
+from hwgen.primitives import Adder, Compare, Delay, Logic, Memory, Multiplier, Mux, Register
 
 ONE_OF_EACH = [
     Multiplier(8, 8),
@@ -16,6 +16,7 @@ ONE_OF_EACH = [
     Compare(8, constant=True),
     Mux(8, 4),
     Register(8),
+    Delay(8, 3),
     Logic(2),
     Memory(1024, 36, "rom"),
     Memory(4096, 36, "ram"),
@@ -36,6 +37,14 @@ def test_areas_add_and_compare_with_a_board():
     assert large.share(board)["dsp"] == 204 / 156
 
 
+def test_flip_flops_of_an_ice40_need_logic_cells_too():
+    """nextpnr places the first, a digits_mlp, in 5,139 of 5,280 cells."""
+    board = load_board("icebreaker")
+    assert Area(3534, 2825).fits(board)
+    assert Area(4000, 2825).excess(board) == {"lut": 4000 + 1695 - 5280}
+    assert Area(4000, 2825).fits(load_board("ulx3s"))
+
+
 def test_a_board_without_a_resource():
     asic = load_board("asic")
     assert Area().share(asic)["dsp"] == 0
@@ -50,6 +59,24 @@ def test_area_is_a_sum_over_parts(family):
     assert (together.dsp, together.bram) == (apart.dsp, apart.bram)
     assert abs(together.lut - apart.lut) <= len(ONE_OF_EACH)
     assert together.lut > 0 and together.ff >= 8
+
+
+def test_delays_are_shift_registers_where_luts_can_be():
+    """As Yosys has them: from three flip-flops in a row on, up to 32 in a LUT."""
+    for family in ("xc7", "xcup"):
+        assert area([Delay(8, 2)], family) == area([Register(16)], family)
+        assert area([Delay(8, 3)], family) == Area(lut=8)
+        assert area([Delay(8, 33)], family) == Area(lut=16)
+    assert area([Delay(8, 3)], "ecp5") == area([Register(24)], "ecp5")
+
+
+def test_registers_around_a_product_are_inside_a_dsp48e1():
+    """Yosys uses those of a DSP48E1, but not those of a DSP48E2."""
+    parts = [Multiplier(9, 8, 2, product=16, registers=32), Register(64)]
+    assert area(parts, "xc7").ff == 0
+    assert area(parts, "xcup").ff == area([Register(64)], "xcup").ff
+    soft = [Multiplier(3, 2, 2, registers=10), Register(20)]  # too small for a block
+    assert area(soft, "xc7").ff == area([Register(20)], "xc7").ff
 
 
 def test_unknown_family_is_refused():

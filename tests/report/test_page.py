@@ -120,8 +120,12 @@ def test_estimates_alone(build):
     assert "not yet simulated" in page.text
     assert "not yet" in page.text and "Accuracy" not in page.text
     assert f"{planned.interval:,}" in page.text and f"{planned.latency:,}" in page.text
-    for value in record.read(folder)["area"]["estimated"].values():
-        assert f"{value:,}" in page.text
+    area = record.read(folder)["area"]
+    for name, value in area["estimated"].items():
+        error = area["expected_error"].get(name)
+        assert f"{value:,}" + (f" ± {100 * error:.0f} %" if error else "") in page.text
+    assert area["expected_error"].keys() == {"lut", "ff"}
+    assert page.text.count("±") == 2
     for stage in planned.stages:
         assert (stage.node or stage.name) in page.text and stage.reason in page.text
 
