@@ -1,4 +1,4 @@
-"""One board's measurements, step by step."""
+"""One network on one board, measured step by step."""
 
 import hashlib
 import os
@@ -12,7 +12,6 @@ from time import perf_counter
 from benchmarks.steps import Steps
 from hwgen import flow
 from hwgen.board import load_board
-from hwgen.calibrate.measure import design, measure
 from hwgen.compress import Settings
 from hwgen.cost import Area
 from hwgen.emit import write_build
@@ -54,7 +53,7 @@ def prepare(network: str, bits: int, progress: Callable[[str], None]) -> Prepare
 
 @dataclass
 class Bench:
-    """Measures one board; ``progress`` hears what goes on, ``done`` each result."""
+    """Measures one design; ``progress`` hears what goes on, ``done`` each result."""
 
     board: str
     prepared: Prepared
@@ -62,6 +61,11 @@ class Bench:
     steps: Steps
     progress: Callable[[str], None]
     done: Callable[[str], None]
+
+    @property
+    def name(self) -> str:
+        """Network and board."""
+        return f"{self.prepared.model.name} on {self.board}"
 
     def measure(self) -> dict:
         """Everything that goes into the table."""
@@ -71,22 +75,21 @@ class Bench:
             "simulator": lambda: self._simulator(folder),
             "simulated": lambda: self._simulate(folder),
             "synthesised": lambda: self._synthesise(folder, planned),
-            "stages": lambda: self._stages(planned),
         }
         if planned.board.family in ROUTED:
             step["routed"] = lambda: self._route(folder, planned)
         found = {}
         for name, run in step.items():
-            self.progress(f"{self.board}: {name}")
-            found[name] = self.steps(f"{self.board} {name}", digest, run)
-            self.done(f"{self.board}: {name} done")
+            self.progress(f"{self.name}: {name}")
+            found[name] = self.steps(f"{self.name} {name}", digest, run)
+            self.done(f"{self.name}: {name} done")
         return self._result(planned, seconds, found)
 
     def _build(self) -> tuple[Path, Plan, dict[str, float]]:
         """Plan and emit, timed. Never stored: these are what all other steps start from."""
 
         def progress(what: str) -> None:
-            self.progress(f"{self.board}: {what}")
+            self.progress(f"{self.name}: {what}")
 
         network, model = self.prepared.made.network, self.prepared.model
         start = perf_counter()
@@ -95,11 +98,11 @@ class Bench:
         assert model.test is not None, "reference networks come with a test set"
         frames = quantise_input(network, model.test[0][:FRAMES])
         report = record.fresh(model.name, planned, asdict(self.prepared.made.decisions))
-        folder = self.work / self.board
+        folder = self.work / f"{model.name}-{self.board}"
         start = perf_counter()
         write_build(folder, model.name, network, planned, frames, report, True, progress)
         emitting = perf_counter() - start
-        self.done(f"{self.board}: planned in {planning:.1f} s, emitted in {emitting:.1f} s")
+        self.done(f"{self.name}: planned in {planning:.1f} s, emitted in {emitting:.1f} s")
         return folder, planned, {"plan": round(planning, 1), "emit": round(emitting, 1)}
 
     def _simulator(self, folder: Path) -> dict:
@@ -111,7 +114,7 @@ class Bench:
 
     def _simulate(self, folder: Path) -> dict:
         def progress(what: str, done: int, of: int) -> None:
-            self.progress(f"{self.board}: simulating, {what}, {done} of {of} frames")
+            self.progress(f"{self.name}: simulating, {what}, {done} of {of} frames")
 
         found = flow.simulate(folder, progress=progress)
         return {
@@ -130,19 +133,9 @@ class Bench:
             folder / "rtl",
             "accelerator",
             planned.board.family,
-            lambda what: self.progress(f"{self.board}: Yosys, {what}"),
+            lambda what: self.progress(f"{self.name}: Yosys, {what}"),
         )
         return {"area": asdict(area), "seconds": round(perf_counter() - start, 1)}
-
-    def _stages(self, planned: Plan) -> dict:
-        """Each stage by itself through Yosys: where the estimate of the area is off."""
-        rows = {}
-        for number, stage in enumerate(planned.stages, 1):
-            self.progress(f"{self.board}: stage {number} of {len(planned.stages)}, {stage.name}")
-            alone = {stage.name: design(stage.spec, planned.board.family)}
-            found = measure(alone, lambda done, of: None)[stage.name]
-            rows[stage.name] = {"estimated": asdict(stage.area), "synthesised": asdict(found)}
-        return rows
 
     def _route(self, folder: Path, planned: Plan) -> dict:
         start = perf_counter()
@@ -153,7 +146,7 @@ class Bench:
             planned.board.device,
             target_mhz=TARGET * planned.board.clock_mhz,
             seed=SEED,
-            progress=lambda what: self.progress(f"{self.board}: nextpnr, {what}"),
+            progress=lambda what: self.progress(f"{self.name}: nextpnr, {what}"),
         )
         found = asdict(routed) | {"clock_mhz": round(routed.clock_mhz, 2)}
         return found | {"seconds": round(perf_counter() - start, 1)}
@@ -172,7 +165,6 @@ class Bench:
             "title": board.title,
             "bit_exact": simulated["bit_exact"],
             "every_frame_on_time": simulated["every_frame_on_time"],
-            "accuracy": asdict(self.prepared.made.decisions),
             "cycles": {
                 key: {"estimated": getattr(planned, key), "simulated": simulated[key]}
                 for key in ("interval", "latency")
@@ -185,7 +177,6 @@ class Bench:
                 "estimated": asdict(planned.area),
                 "synthesised": found["synthesised"]["area"],
             },
-            "stages": found["stages"],
             "clock": {
                 "assumed_mhz": board.clock_mhz,
                 "routed": routed,

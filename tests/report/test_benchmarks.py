@@ -50,7 +50,8 @@ def test_a_step_that_fails_is_not_kept(tmp_path):
 def test_committed_table_is_that_of_the_committed_data():
     found = json.loads((RESULTS / "main.json").read_text())
     assert module("table").markdown(found) == (RESULTS / "main.md").read_text()
-    for board in found["boards"].values():
-        assert board["bit_exact"] and board["every_frame_on_time"]
-        for pair in board["cycles"].values():
-            assert pair["estimated"] == pair["simulated"]
+    for network in found["networks"].values():
+        for board in network["boards"].values():
+            assert board["bit_exact"] and board["every_frame_on_time"]
+            for pair in board["cycles"].values():
+                assert pair["estimated"] == pair["simulated"]
