@@ -92,7 +92,8 @@ def _figure(families: Mapping) -> Figure:
     """A panel for each family: estimated over synthesised LUTs, at the size of the design."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 2.6 * -(-len(families) // 3)), layout="constrained")
-        panels = figure.subplots(-(-len(families) // 3), 3, squeeze=False, sharey=True).flat
+        grid = figure.subplots(-(-len(families) // 3), 3, squeeze=False, sharey=True)
+        panels = list(grid.flat)
         for panel, (name, found) in zip(panels, families.items(), strict=False):
             sizes = [row["synthesized"]["lut"] for row in found["rows"]]
             panel.axhspan(-100 * BAND, 100 * BAND, color=FAINT, alpha=0.25, linewidth=0)
@@ -101,7 +102,7 @@ def _figure(families: Mapping) -> Figure:
             panel.scatter(sizes, offs, s=12, color=INK, linewidths=0)
             panel.set(xscale="log", ylim=(-45, 45), xlabel="gates" if name == "asic" else "LUTs")
             panel.set_title(FAMILIES[name].title, fontsize="medium", loc="left")
-        for panel in list(panels)[len(families) :]:
+        for panel in panels[len(families) :]:
             panel.set_visible(False)
         figure.supylabel("estimate too high by, %", fontsize="medium")
     figure.set_dpi(DPI)
