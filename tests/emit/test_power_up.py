@@ -21,7 +21,8 @@ from hwgen.emit import write_build
 from hwgen.sim import simulate
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "whole"))
-from random_networks import random_frames, random_network, random_plan
+from random_networks import random_network
+from random_plans import random_frames, random_plan
 
 #: A register with an initial value.
 INITIAL = re.compile(r"^( *reg [^;=]*?) *= [^;]+;$", re.MULTILINE)
