@@ -23,7 +23,8 @@ from hwgen.frontend import accuracy, quantise_input
 from hwgen.frontend.spiking import SpikingModel, read_spiking
 from hwgen.frontend.spiking_network import to_network
 from hwgen.network import SpikingLinear
-from hwgen.network.spiking import derived_bits, spike_train
+from hwgen.network.spiking import spike_train
+from hwgen.network.types import signed_bits
 from hwgen.plan.pipeline import decided, play_stages
 from hwgen.rtl_templates import SpikingSpec, VerilogTarget
 from hwgen.synth import synthesise, tools
@@ -74,7 +75,7 @@ def core(neurons: int) -> SpikingSpec:
             [-101, -77, -58, -43, -31, -21, -12, -4, 4, 12, 21, 31, 43, 58, 77, 101]
         ),
     }
-    bits = derived_bits(-101 * INPUTS * STEPS, 101 * INPUTS * STEPS)
+    bits = signed_bits(-101 * INPUTS * STEPS, 101 * INPUTS * STEPS)
     return SpikingSpec((SpikingLinear(**given, membrane_bits=bits),), UNITS, 8)
 
 

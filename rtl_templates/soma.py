@@ -13,7 +13,7 @@ import numpy as np
 from amaranth import C, Cat, Elaboratable, Module, Mux, Signal, signed
 
 from hwgen.network import Leaky, SpikingLinear
-from hwgen.network.spiking import derived_bits
+from hwgen.network.types import signed_bits
 from hwgen.primitives import Adder, Compare, Logic, Memory, Multiplier, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates import constant
@@ -64,7 +64,7 @@ class Folding:
         """Bits of what is added to a membrane at once."""
         if isinstance(self.op, Leaky):
             return self.op.input.bits + (not self.op.input.signed)
-        return derived_bits(int(self.op.codebook.min()), int(self.op.codebook.max()))
+        return signed_bits(int(self.op.codebook.min()), int(self.op.codebook.max()))
 
     @property
     def largest(self) -> bool:
@@ -83,7 +83,7 @@ class Folding:
         return {
             name: (
                 np.broadcast_to(values, (op.neurons,)).astype(np.int64),
-                derived_bits(int(values.min()), int(values.max())),
+                signed_bits(int(values.min()), int(values.max())),
             )
             for name, values in (
                 ("bias", op.bias), ("decay", op.decay), ("threshold", op.threshold)

@@ -23,7 +23,8 @@ import numpy as np
 
 from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Conv2d, WinogradConv2d
-from hwgen.network.winograd import TILES, Domain, lossless, obstacle, signed_bits
+from hwgen.network.types import signed_bits
+from hwgen.network.winograd import TILES, Domain, lossless, obstacle
 from hwgen.primitives import Adder, Memory, Mux, Part, Register
 from hwgen.rtl_templates.adders import levels, tree_parts
 from hwgen.rtl_templates.multiply import BLOCK, SOFT, Products, Style, Weights, packed_bits, styles

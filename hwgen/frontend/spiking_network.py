@@ -26,7 +26,8 @@ from hwgen.network import (
     TensorType,
     spike_train,
 )
-from hwgen.network.spiking import WIDEST, derived_bits
+from hwgen.network.spiking import WIDEST
+from hwgen.network.types import signed_bits
 
 __all__ = ["MOST_ENTRIES", "MOST_SHIFT", "decay_of", "fraction_of", "to_network"]
 
@@ -143,9 +144,9 @@ def _width(op, layer: SpikingLayer, given: dict) -> dict:
     """``given`` with the width of the membranes."""
     bits = layer.membrane_bits
     if bits is None:
-        bits = derived_bits(*op(**given, membrane_bits=WIDEST).range)
+        bits = signed_bits(*op(**given, membrane_bits=WIDEST).range)
         # A threshold that no membrane reaches takes room too.
-        bits = max(bits, derived_bits(0, int(given["threshold"].max())))
+        bits = max(bits, signed_bits(0, int(given["threshold"].max())))
     return given | {"membrane_bits": bits}
 
 
@@ -174,7 +175,7 @@ def _direct(model: SpikingModel, layer: SpikingLayer, source: Node) -> list[Node
     assert fine is not None, "the check has seen to it"
     fraction = max(_grid(layer), fine + model.input_fraction)
     weights = _integers(layer.weight, fraction - model.input_fraction)
-    bits = max(2, derived_bits(int(weights.min()), int(weights.max())))
+    bits = max(2, signed_bits(int(weights.min()), int(weights.max())))
     if bits > 16:
         reason = f"its weights need {bits} bits, where at most 16 are built"
         raise UserError(Problem(layer.name, reason, "use fewer bits after the binary point"))

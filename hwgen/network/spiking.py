@@ -21,7 +21,7 @@ from typing import ClassVar
 import numpy as np
 
 from hwgen.network import exact
-from hwgen.network.types import TensorType, bits_for, range_of
+from hwgen.network.types import TensorType, range_of
 from hwgen.network.values import value
 
 __all__ = ["RESETS", "Leaky", "SpikingLinear", "spike_train"]
@@ -120,12 +120,6 @@ class _Neurons:
     def _fire(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Spikes of membranes (B, N), and where the next step starts."""
         return v > self.threshold, np.clip(self.kept(v) + self.bias, *self.limits)
-
-
-def derived_bits(lo: int, hi: int) -> int:
-    """Width of a membrane, two's complement, that goes from ``lo`` to ``hi``."""
-    bits, signed = bits_for(lo, hi)
-    return bits + (not signed)
 
 
 @value

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["TensorType", "bits_for", "range_of"]
+__all__ = ["TensorType", "bits_for", "range_of", "signed_bits"]
 
 
 def range_of(bits: int, signed: bool) -> tuple[int, int]:
@@ -16,6 +16,12 @@ def bits_for(lo: int, hi: int) -> tuple[int, bool]:
     if lo >= 0:
         return max(1, hi.bit_length()), False
     return max((~lo).bit_length(), max(hi, 0).bit_length()) + 1, True
+
+
+def signed_bits(lo: int, hi: int) -> int:
+    """Two's complement bits of every integer of ``[lo, hi]``."""
+    bits, signed = bits_for(int(lo), int(hi))
+    return bits + (not signed)
 
 
 @dataclass(frozen=True)

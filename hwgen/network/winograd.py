@@ -19,7 +19,7 @@ import numpy as np
 
 from hwgen.network import exact
 from hwgen.network.ops import Conv2d
-from hwgen.network.types import TensorType, bits_for
+from hwgen.network.types import TensorType, bits_for, signed_bits
 from hwgen.network.values import value
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "input_limits",
     "lossless",
     "obstacle",
-    "signed_bits",
     "wrap",
 ]
 
@@ -194,12 +193,6 @@ class Domain:
         height, width, _ = self.output.map_shape
         made = made.reshape(frames, down * m, across * m, -1)[:, :height, :width]
         return np.ascontiguousarray(made.astype(np.int32 if bits < 32 else np.int64))
-
-
-def signed_bits(lo: int, hi: int) -> int:
-    """Two's complement bits of every integer of ``[lo, hi]``."""
-    bits, signed = bits_for(int(lo), int(hi))
-    return bits + (not signed)
 
 
 def input_limits(tile: Tile, source: TensorType) -> np.ndarray:

@@ -9,7 +9,8 @@ import torch
 
 from hwgen.network import FirstSpike, Leaky, RateCode, SpikeCount, SpikingLinear, TensorType
 from hwgen.network.coding import lfsr_bits
-from hwgen.network.spiking import RESETS, derived_bits, spike_train
+from hwgen.network.spiking import RESETS, spike_train
+from hwgen.network.types import signed_bits
 
 
 def layer(rng, *, steps=6, inputs=20, neurons=7, reset="subtract", shift=2, each=True, bits=None):
@@ -28,7 +29,7 @@ def layer(rng, *, steps=6, inputs=20, neurons=7, reset="subtract", shift=2, each
         "codebook": codebook,
     }
     if bits is None:
-        bits = derived_bits(*SpikingLinear(**given, membrane_bits=32).range)
+        bits = signed_bits(*SpikingLinear(**given, membrane_bits=32).range)
     return SpikingLinear(**given, membrane_bits=bits), one
 
 
@@ -130,7 +131,7 @@ def test_the_derived_range_is_reached(seed, reset):
             seen += [v[0, neuron] for _, v in op.walk(x)]
     lo, hi = op.range
     assert lo <= min(seen) and max(seen) <= hi
-    assert derived_bits(int(min(seen)), int(max(seen))) == op.membrane_bits
+    assert signed_bits(int(min(seen)), int(max(seen))) == op.membrane_bits
 
 
 def test_the_shift_register_has_the_longest_period():

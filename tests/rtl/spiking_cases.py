@@ -3,7 +3,8 @@
 import numpy as np
 
 from hwgen.network import FirstSpike, Leaky, RateCode, SpikeCount, SpikingLinear, TensorType
-from hwgen.network.spiking import derived_bits, spike_train
+from hwgen.network.spiking import spike_train
+from hwgen.network.types import signed_bits
 from hwgen.rtl_templates import LeakySpec, RateSpec, ReadoutSpec, SpikingSpec
 
 
@@ -27,7 +28,7 @@ def spiking(rng, steps, inputs, count, *, fewer=0, entries=16, **options):
         "codebook": rng.integers(-7, 10, entries),
         "readout": readout,
     }
-    bits = derived_bits(*SpikingLinear(**given, membrane_bits=32).range) - fewer
+    bits = signed_bits(*SpikingLinear(**given, membrane_bits=32).range) - fewer
     return SpikingLinear(**given, membrane_bits=bits)
 
 
@@ -36,7 +37,7 @@ def leaky(rng, steps, count, *, fewer=0, signed=True, **options):
         "input": TensorType((count,), 6, signed),
         "steps": steps,
     }
-    return Leaky(**given, membrane_bits=derived_bits(*Leaky(**given, membrane_bits=32).range))
+    return Leaky(**given, membrane_bits=signed_bits(*Leaky(**given, membrane_bits=32).range))
 
 
 def cases():

@@ -5,13 +5,14 @@ from random import Random
 import numpy as np
 
 from hwgen.network import FirstSpike, Leaky, RateCode, SpikeCount, SpikingLinear, TensorType
-from hwgen.network.spiking import RESETS, derived_bits, spike_train
+from hwgen.network.spiking import RESETS, spike_train
+from hwgen.network.types import signed_bits
 
 
 def _made(kind: type, chance: Random, **given):
     """An op with the membranes that it needs, or, sometimes, narrower ones, which saturate."""
     wide = kind(**given, membrane_bits=32)
-    bits = derived_bits(*wide.range) - chance.choice([0, 0, 1])
+    bits = signed_bits(*wide.range) - chance.choice([0, 0, 1])
     least = int(max(given["threshold"].max(), np.abs(given["bias"]).max())).bit_length() + 1
     return kind(**given, membrane_bits=max(bits, least))
 
