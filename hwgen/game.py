@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 
 from hwgen.game_loop import play_arrays
-from hwgen.schedule import At, Process, Schedule, Trips, chosen, selected
+from hwgen.schedule import FIRST, At, Process, Schedule, Trips, chosen, selected
 
 __all__ = ["Data", "Link", "Played", "play"]
 
@@ -109,7 +109,8 @@ class _Board:
         counts: list[np.ndarray] = []
         window = np.zeros((len(processes), 2), np.int64)  # depth, span
         release = np.zeros((len(processes), depth + 1), np.int64)
-        uses: list[tuple[int, int, int]] = []  # process, link, latency (0 for a take)
+        # Process, link, latency: 0 for a take, -1 for what is waited for.
+        uses: list[tuple[int, int, int]] = []
         masks: list[np.ndarray] = []
         writes: list[tuple[int, np.ndarray]] = []  # process, mask
         room = np.zeros(len(links), np.int64)
@@ -129,6 +130,9 @@ class _Board:
                 masks.append(_mask(take.at, process, depth))
                 if links[link].source is None:
                     supply[link] = selected(take.at, process.loops)
+            if process.after:
+                uses.append((p, incoming[name, process.after], -1))
+                masks.append(_mask(_begins(process), process, depth))
             for put in process.puts:
                 link = outgoing[name, put.port]
                 uses.append((p, link, put.latency))
@@ -192,6 +196,11 @@ def _mask(at: At, process: Process, depth: int) -> np.ndarray:
     return mask
 
 
+def _begins(process: Process) -> At:
+    """The first step of a frame."""
+    return dict.fromkeys(range(len(process.loops)), FIRST)
+
+
 def _quiet_depth(process: Process) -> int:
     """Smallest ``m`` such that, inside an iteration of the outermost ``m`` loops, only the first
     and the last step do more than count."""
@@ -201,6 +210,8 @@ def _quiet_depth(process: Process) -> int:
     if process.decided is not None:
         quiet = max(quiet, process.decided + 1)
     selections = [take.at for take in process.takes] + [put.at for put in process.puts]
+    if process.after:
+        selections.append(_begins(process))
     if process.write:
         selections.append(process.write.at)
     for at in selections:

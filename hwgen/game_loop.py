@@ -130,7 +130,7 @@ def play_arrays(
                 if _active(table, use, index[p]):
                     if uses[use, 2] > 0:
                         pushed[uses[use, 1]] = now + uses[use, 2]
-                    else:
+                    elif uses[use, 2] == 0:
                         popped[uses[use, 1]] = True
             if ring[p, 0] >= 0 and (ring[p, 2] < 0 or _active(table, ring[p, 2], index[p])):
                 change[ring[p, 0]] += 1

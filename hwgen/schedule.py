@@ -5,7 +5,7 @@ and again; its body is one step of one cycle. A step takes at most one beat from
 most one on an output, and may write a ring or read from one.
 
 Stall law. A step happens in a cycle when, as the registers stand at its beginning,
-- every beat that it takes is offered,
+- every beat that it takes, or waits for, is offered,
 - every output that it puts on has room for one more beat (in flight ones counted),
 - a ring that it writes has a free slot,
 - a ring that it reads holds the whole window that the step needs.
@@ -118,7 +118,9 @@ class Read:
 class Process:
     """A nest of loops, outermost first, and what its steps do.
 
-    Several puts may share a port, if no step is one of two of them.
+    Several puts may share a port, if no step is one of two of them. The first step of a frame waits
+    for a beat to be offered at ``after``, a port, without taking it: what could put beats of its
+    own making, such as padding, begins no frame that has not come.
     """
 
     loops: tuple[int | Trips, ...]
@@ -126,6 +128,7 @@ class Process:
     puts: tuple[Put, ...] = ()
     write: Write | None = None
     read: Read | None = None
+    after: str | None = None
 
     def __post_init__(self):
         if not self.loops or min(self.most) < 1:

@@ -151,7 +151,7 @@ class PadSpec(_Walk):
         return (Beats(self.op.output, self.lanes, self.pixels),)
 
     def process(self) -> Process:
-        """Puts every beat, and takes those on the map a cycle before."""
+        """Puts every beat, and takes those on the map a cycle before; not before the map comes."""
         source, target = self.inputs[0], self.outputs[0]
         top, group = self.op.padding[0], self.op.padding[2] // self.pixels
         inside = {
@@ -159,7 +159,8 @@ class PadSpec(_Walk):
             1: range(group, group + source.groups),
         }
         loops = (target.type.map_shape[0], target.groups, target.folds)
-        return Process(loops, takes=(Take("i", inside),), puts=(Put("o", 1, depth_for(1, 1)),))
+        puts = (Put("o", 1, depth_for(1, 1)),)
+        return Process(loops, (Take("i", inside),), puts, after="i" if top or group else None)
 
     def primitives(self) -> list[Part]:
         process, beats = self.process(), self.outputs[0]
@@ -210,7 +211,7 @@ class Walking(wiring.Component):
         can = queue.room | ~puts
         m.d.comb += [
             self.i.ready.eq(can & takes),
-            sequencer.step.eq(can & (self.i.valid | ~takes)),
+            sequencer.step.eq(can & (self.i.valid | ~sequencer.waits(process.takes[0]))),
             queue.reserve.eq(sequencer.step & puts),
             queue.push.eq(sequencer.step & puts),
             queue.data.eq(self.spec.data(self.i.payload, sequencer, takes)),

@@ -8,7 +8,7 @@ from amaranth import C, Elaboratable, Module, Mux, Signal
 
 from hwgen.primitives import Adder, Compare, Register
 from hwgen.primitives import Mux as MuxPart
-from hwgen.schedule import FIRST, LAST, LATER, At, Process, chosen
+from hwgen.schedule import FIRST, LAST, LATER, At, Process, Take, chosen
 
 __all__ = ["Pointer", "Sequencer", "among", "deltas"]
 
@@ -31,7 +31,7 @@ class Sequencer(Elaboratable):
     """
 
     def __init__(self, process: Process):
-        self.loops, self.decided = process.most, process.decided
+        self.loops, self.decided, self.after = process.most, process.decided, process.after
         self.step = Signal()
         self.ends = Signal()
         self.index = [
@@ -51,6 +51,11 @@ class Sequencer(Elaboratable):
             return self.ends
         assert at[n] in (FIRST, LATER), "no other iterations can be told"
         return self.index[n] if at[n] == LATER else ~self.index[n]
+
+    def waits(self, take: Take):
+        """High when the current step needs the beat that ``take`` offers, taken or not."""
+        takes = self.selects(take.at)
+        return takes | self.begins(0) if self.after == take.port else takes
 
     def begins(self, depth: int):
         """High in the first step of an iteration of the outermost ``depth`` loops."""

@@ -85,7 +85,7 @@ class StripReader(Elaboratable):
         m.submodules.fill = fill = Sequencer(process)
         inside = fill.selects(process.takes[0].at)
         m.d.comb += [
-            fill.step.eq(lines.room & (self.i.valid | ~inside)),
+            fill.step.eq(lines.room & (self.i.valid | ~fill.waits(process.takes[0]))),
             self.i.ready.eq(lines.room & inside),
             lines.write.eq(fill.step),
         ]

@@ -133,6 +133,7 @@ class Strips:
             (*self.padded, self.folds),
             takes=(Take("i", {0: rows, 1: columns}),),
             write=Write("lines"),
+            after="i" if top >= self.t else None,  # or tiles of padding would run ahead
         )
 
     def transform_process(self) -> Process:

@@ -155,10 +155,12 @@ class Window:
         top, height = self.padding[0], self.source.type.map_shape[0]
         rows = range(top, top + height)
         columns = range(self.left_groups, self.left_groups + self.source.groups)
+        before = top * self.row + self.left_groups * self.source.folds
         return Process(
             (*self.padded, self.source.folds),
             takes=(Take("i", {0: rows, 1: columns}),),
             write=Write("window"),
+            after="i" if before >= self.span else None,  # or a window of padding would run ahead
         )
 
     def read(self) -> Read:
@@ -226,7 +228,7 @@ class WindowReader(Elaboratable):
         inside = fill.selects(process.takes[0].at)
         room = level != capacity
         m.d.comb += [
-            fill.step.eq(room & (self.i.valid | ~inside)),
+            fill.step.eq(room & (self.i.valid | ~fill.waits(process.takes[0]))),
             self.i.ready.eq(room & inside),
         ]
         release = Signal(range(max(window.release) + 1))

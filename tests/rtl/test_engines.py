@@ -51,6 +51,9 @@ from harness import run, stalls, stream_get, stream_put, wait
 
 FRAMES = 3
 
+#: Cycles after the last frame in which no engine may say anything.
+SILENT = 60
+
 
 def numbers(rng, shape, lo, hi):
     """Random integers, the extremes among them more often than chance has it."""
@@ -97,6 +100,9 @@ def cases():
     yield ConvSpec((conv(rng, (7, 5, 1), 3, (2, 3), padding=(0, 1, 2, 0)),), 1, 3)
     yield ConvSpec((conv(rng, (4, 4, 6), 7, (1, 1)),), 3, 7)
     yield ConvSpec((conv(rng, (5, 5, 2), 2, (5, 5), padding=(2, 2, 2, 2)),), 1, 2, 5)
+    alone = conv(rng, (3, 4, 2), 3, (1, 1), padding=(1, 0, 2, 0), zero=5)  # windows of padding
+    yield ConvSpec((alone,), 2, 3)
+    yield ConvSpec((alone,), 1, 1, 2)
     yield ConvSpec((conv(rng, (4, 4, 2), 3, (3, 3), bits=(16, 16), signed=True),), 2, 3)
     yield ConvSpec((conv(rng, (4, 4, 4), 3, (3, 3), bits=(1, 1)),), 4, 2)
     yield ConvSpec((conv(rng, (4, 4, 4), 3, (3, 3), bits=(1, 1)),), 4, 3)
@@ -110,6 +116,7 @@ def cases():
     odd = conv(rng, (5, 6, 3), 5, (3, 3), padding=pad, zero=7)
     yield WinogradSpec((odd,), 2, 2, 2)
     yield WinogradSpec((odd,), 4, 2, 1, 2)
+    yield WinogradSpec((conv(rng, (3, 3, 2), 2, (3, 3), padding=(4, 0, 1, 1)),), 2, 1, 1)
     wide = conv(rng, (4, 8, 3), 4, (3, 3), padding=(0, 2, 1, 1), bits=(4, 3), signed=True)
     yield WinogradSpec((wide,), 2, 1, 3, 4, 8, 8)
     for style in (Style(pixels=2), Style(lanes=2)):
@@ -329,6 +336,9 @@ def sink(stream, payloads, rate=0.0, seed=0, before=None):
         for number, payload in enumerate(payloads):
             await wait(ctx, next(idle))
             assert await stream_get(ctx, stream) == payload, f"beat {number}"
+        for _ in range(SILENT):
+            assert not ctx.get(stream.valid), "a beat of a frame that has not come"
+            await ctx.tick()
 
     return bench
 

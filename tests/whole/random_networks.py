@@ -138,7 +138,8 @@ class Growing:
             dilation = tuple(chance.choice([1, 1, chance.randint(1, n)]) for n in most)
             stride = chance.choice([(1, 1), (chance.randint(1, 3), chance.randint(1, 3))])
             ends = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True) for _ in range(2)]
-            padding = tuple(0 if bare else chance.randint(0, end) for end in ends)
+            # One more than a kernel reaches makes windows of padding alone.
+            padding = tuple(0 if bare else chance.randint(0, end + 1) for end in ends)
         groups = gcd(groups, outputs)
         bits = self.bits()
         weights = self.weights((outputs, *kernel, inputs // groups), bits)
