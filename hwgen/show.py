@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hwgen.board import Board
+from hwgen.cost.energy import joules
 from hwgen.cost.families import FAMILIES
 
 __all__ = ["boards", "built", "estimated", "plain", "simulated", "tools"]
@@ -108,6 +109,11 @@ def _summary(report: dict) -> None:
         f"{100 * report['utilisation']['multipliers']:.1f} % busy; "
         f"{multipliers['requantise']} more requantise"
     )
+    if energy := report.get("energy"):
+        out.print(
+            f"energy       {joules(energy['picojoules'])} a frame, within a factor of "
+            f"{energy['within_factor']:g}: counts of the schedule by a table of 2014"
+        )
     fifos = ", ".join(f"{name} {depth}" for name, depth in report["fifos"].items())
     out.print(f"FIFOs        {fifos or 'none needed'}\n")
     _area(report["area"])

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 
 from hwgen.beats import Beats
 from hwgen.board import Board
-from hwgen.cost import Area, total
+from hwgen.cost import Area, Energy, Work, energy, total, work
 from hwgen.network import Network
 from hwgen.plan.pipeline import Source, Stage, links, output_ports
 from hwgen.rtl_templates import ENGINES, ConvertSpec, FifoSpec, ForkSpec, Spec, Style
@@ -69,6 +69,18 @@ class Plan:
     def area(self) -> Area:
         """Estimated area of everything."""
         return total(stage.area for stage in self.stages)
+
+    @property
+    def work(self) -> Work:
+        """What happens in a frame."""
+        cycles, family = self.expected, self.board.family
+        specs = (stage.spec for stage in self.stages)
+        return sum((work(s.primitives(), s.schedule(), cycles, family) for s in specs), Work())
+
+    @property
+    def energy(self) -> Energy:
+        """Estimated energy of a frame."""
+        return energy(self.work, self.board.family)
 
     @property
     def expected(self) -> int:

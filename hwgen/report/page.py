@@ -5,13 +5,14 @@ The page holds everything that it shows: it can be mailed, or opened without a n
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
 from hwgen.beats import Beats
+from hwgen.cost.energy import SPREAD, joules
 from hwgen.cost.families import FAMILIES
 from hwgen.network import Network, load_network
 from hwgen.plan import Plan, plan_from_json
@@ -152,6 +153,7 @@ def _verdicts(plan: Plan, report: Mapping) -> list[Verdict]:
                 f"of {accuracy['images']:,} images, for which integers and floats choose the same",
             )
         )
+    found.append(_energy(plan))
     fits = plan.area.fits(plan.board)
     most = max(plan.area.share(plan.board).items(), key=lambda item: item[1])
     found.append(
@@ -163,6 +165,12 @@ def _verdicts(plan: Plan, report: Mapping) -> list[Verdict]:
         )
     )
     return found
+
+
+def _energy(plan: Plan) -> Verdict:
+    parts = [f"{joules(pj)} {name}" for name, pj in asdict(plan.energy).items()]
+    source = f"an estimate, within a factor of {SPREAD:g}, without leakage and pins: "
+    return Verdict("Energy a frame", joules(plan.energy.total), source + ", ".join(parts))
 
 
 def _cycles_note(report: Mapping) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import NoneType
 
 from hwgen.cost import Area
+from hwgen.cost.energy import SPREAD
 from hwgen.cost.families import FAMILIES
 from hwgen.plan import Plan
 
@@ -81,7 +82,18 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
         "utilisation": {"multipliers": plan.utilisation},
         "multipliers": {role: plan.multipliers(role) for role in ("mac", "requantise")},
         "fifos": plan.fifos,
+        "energy": _energy(plan),
         "simulation": None,
+    }
+
+
+def _energy(plan: Plan) -> dict:
+    """pJ a frame, of what, within which factor, and the counts that they rest on."""
+    return {
+        "picojoules": round(plan.energy.total),
+        "within_factor": SPREAD,
+        **{name: round(part) for name, part in asdict(plan.energy).items()},
+        "counts": {name: round(count) for name, count in asdict(plan.work).items()},
     }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hwgen.board import load_board
+from hwgen.cost.energy import joules
 from hwgen.emit import write_build
 from hwgen.network import (
     Conv2d,
@@ -128,6 +129,7 @@ def test_estimates_alone(build):
     assert page.text.count("±") == 2
     for stage in planned.stages:
         assert (stage.node or stage.name) in page.text and stage.reason in page.text
+    assert joules(record.read(folder)["energy"]["picojoules"]) in page.text
 
 
 def test_measurements(build):
