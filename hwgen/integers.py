@@ -12,6 +12,7 @@ from hwgen.compress import (
     compare,
     decisions,
     distance,
+    domain_loss,
     quantize,
     spiking_network,
 )
@@ -38,6 +39,9 @@ Progress = Callable[[str], None]
 #: Frames of noise for a network that came without any.
 NOISE = 32
 
+#: Points of accuracy whose loss is worth a warning.
+COLLAPSE = 1.0
+
 #: Frames on which each layer is compared with the float network.
 COMPARED = 100
 
@@ -63,12 +67,15 @@ class Integers:
     quantised_by: str | None = None
     rounded: str | None = None
     """What rounding constants did, where ``Settings.approximate`` let it happen."""
+    warnings: tuple[str, ...] = ()
+    """What was built as asked, and is hardly what is wanted."""
 
     @property
     def report(self) -> dict:
         """What a report says of it."""
         told = {"largest_lsb": self.distance, "quantised_by": self.quantised_by}
-        return told | ({"rounded": self.rounded} if self.rounded else {})
+        told |= {"rounded": self.rounded} if self.rounded else {}
+        return told | ({"warnings": list(self.warnings)} if self.warnings else {})
 
 
 def integers(
@@ -93,12 +100,29 @@ def integers(
     progress("comparing float and integers")
     differences = compare(program, network, first_of(frames, COMPARED))
     chosen = Decisions()
+    warnings: tuple[str, ...] = ()
     if model.test or model.calibration is not None:
         images, labels = model.test or (frames, model.labels)
         progress(f"deciding on {count_of(images)} images")
         chosen = decisions(floats, network, images, labels)
+        if chosen.images:
+            warnings = _collapse(program, images, labels)
     largest = max(d.largest for d in differences.values())
-    return Integers(network, frames, largest, chosen, program.meta.get(ORIGIN))
+    return Integers(network, frames, largest, chosen, program.meta.get(ORIGIN), warnings=warnings)
+
+
+def _collapse(
+    program: fx.GraphModule, images: Images, labels: np.ndarray | None
+) -> tuple[str, ...]:
+    """A warning where taps of F(4 x 4, 3 x 3) are of more sizes than their bits can hold."""
+    layers, loss = domain_loss(program, 4, images, labels)
+    if loss <= COLLAPSE:
+        return ()
+    what = "other choices" if labels is None else "accuracy"
+    return (
+        f"{', '.join(layers)}: rounding in the domain of F(4x4,3x3) costs {loss:.1f} points of "
+        f"{what}; train further, give more weight_bits or transform_bits, or use tile=2",
+    )
 
 
 def _spiking(model: Model, module: nn.Module, settings: Settings, progress: Progress) -> Integers:

@@ -76,6 +76,8 @@ def _summary(report: dict) -> None:
     out.print(f"[bold]{plain(report['design'])}[/] on {plain(report['board_title'])}")
     if report.get("quantised_by"):
         out.print(f"quantised    already, by {report['quantised_by']}: scales and bits are kept")
+    for text in report.get("warnings", ()):
+        out.print(f"[bold yellow]warning[/]      {plain(text)}", soft_wrap=True)
     accuracy = report["accuracy"]
     if accuracy["float"] is not None:
         out.print(

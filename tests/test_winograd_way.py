@@ -1,10 +1,13 @@
 """Whole networks with Winograd asked for: the same integers in Verilator, the cycles foretold."""
 
+import re
+
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
-from hwgen import flow
+from hwgen import flow, show
 from hwgen.compress import Settings
 from hwgen.nn.quantize import fake_quantize
 from hwgen.nn.winograd import WinogradConv2d
@@ -76,6 +79,33 @@ def test_weights_in_the_domain(tmp_path):
     assert [network[name].op.tile for name in ("1", "4")] == [2, 4]
     result = flow.simulate(tmp_path / "x")
     assert result.bit_exact and result.cycles_exact
+
+
+def test_a_collapse_is_a_warning(tmp_path, capsys):
+    """Weights and transforms of two bits: what they cost is measured, and said."""
+    torch.manual_seed(0)
+    images, warned = torch.rand(40, 2, 6, 6), {}
+    for bits in (16, 2):
+        conv = nn.Conv2d(2, 6, 3, padding=1)
+        wide = {"weight_bits": bits, "transform_bits": bits}
+        layer = WinogradConv2d.from_conv(conv, 4, 1 / 15, **wide)
+        layer.fit(0, 15)
+        parts = Rounded(1 / 15, 15), layer, Rounded(0.002, 4095), nn.MaxPool2d(6), nn.Flatten()
+        program = torch.export.export(
+            nn.Sequential(*parts).eval(), (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
+        )
+        torch.export.save(program, tmp_path / "net.pt2")
+        exact = nn.Sequential(parts[0], conv, *parts[2:])(images).argmax(1)
+        np.savez(tmp_path / "images.npz", images=images.numpy(), labels=exact.numpy())
+        report = flow.estimate(tmp_path / "net.pt2", "zcu104", tmp_path / "images.npz")
+        warned[bits] = report.get("warnings", [])
+        show.built(report, tmp_path)
+    assert not warned[16]
+    (text,) = warned[2]
+    assert text.startswith("1: rounding in the domain of F(4x4,3x3) costs ")
+    lost = float(re.search(r"costs ([\d.]+) points of accuracy", text).group(1))
+    assert lost == pytest.approx(100 - report["accuracy"]["integer"], abs=5.1)
+    assert text in capsys.readouterr().out
 
 
 def test_fashion_cnn(tmp_path):

@@ -1,7 +1,7 @@
 """Torch to torch: networks made smaller, still in floats, before integers are read from them."""
 
 from hwgen.compress.compare import Difference, compare
-from hwgen.compress.decisions import Decisions, decisions
+from hwgen.compress.decisions import Decisions, decisions, domain_loss
 from hwgen.compress.quantize import quantize
 from hwgen.compress.settings import Settings
 from hwgen.compress.spiking import distance, spiking_network
@@ -16,6 +16,7 @@ __all__ = [
     "compare",
     "decisions",
     "distance",
+    "domain_loss",
     "quantize",
     "spiking_network",
     "train",

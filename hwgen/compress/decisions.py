@@ -1,5 +1,6 @@
 """What the float network and the integer one decide: the class of each image."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,11 +8,12 @@ import torch
 from torch import fx, nn
 
 from hwgen.errors import Problem, UserError
+from hwgen.frontend.domain import unrounded
 from hwgen.frontend.images import Images, batches, count_of, frames_of, quantise_input
 from hwgen.frontend.program import ORIGIN, entries
 from hwgen.network import Network
 
-__all__ = ["Decisions", "decisions"]
+__all__ = ["Decisions", "decisions", "domain_loss"]
 
 BATCH = 250
 
@@ -53,13 +55,31 @@ def decisions(
     count = count_of(frames)
     whole = network.compute(quantise_input(network, frames))
     chosen = whole.reshape(count, -1).argmax(1)
-    some = batches(frames, _batch(program) or BATCH)
-    floats = np.concatenate([_choices(program, batch) for batch in some])[:count]
+    floats = _all_choices(program, frames)
     agreement = 100 * float((chosen == floats).mean())
     if labels is None:
         return Decisions(agreement=agreement, images=count)
     right = [100 * float((one == labels).mean()) for one in (floats, chosen)]
     return Decisions(right[0], right[1], agreement, count)
+
+
+def domain_loss(
+    program: fx.GraphModule, tile: int, images: Images, labels: np.ndarray | None = None
+) -> tuple[list[str], float]:
+    """Layers with weights in the domain of F(tile x tile, 3 x 3), and the points of accuracy that
+    rounding weights and transforms there costs; without labels, percent of other choices."""
+    layers, exact = unrounded(program, tile)
+    if not layers:
+        return layers, 0.0
+    frames = frames_of([*entries(program)], images)
+    rounded, before = _all_choices(program, frames), _all_choices(exact, frames)
+    wanted = before if labels is None else labels
+    return layers, 100 * float((before == wanted).mean() - (rounded == wanted).mean())
+
+
+def _all_choices(program: nn.Module, frames: Mapping[str, torch.Tensor]) -> np.ndarray:
+    some = batches(frames, _batch(program) or BATCH)
+    return np.concatenate([_choices(program, batch) for batch in some])[: count_of(frames)]
 
 
 def _batch(program: nn.Module) -> int | None:

@@ -1,16 +1,18 @@
 """Convolutions with weights in Winograd's domain: the integers that a program holds for them."""
 
+import copy
+
 import numpy as np
 from torch import fx
 
 from hwgen.errors import Problem, UserError
-from hwgen.frontend.calls import constant, layer_of
+from hwgen.frontend.calls import DOMAIN_CONVS, calls, constant, layer_of, op_of
 from hwgen.frontend.geometry import Padding
 from hwgen.frontend.grids import Grid, integers_of, narrow
-from hwgen.frontend.program import arguments, tensor_of
+from hwgen.frontend.program import arguments, set_argument, tensor_of
 from hwgen.network import TensorType, WinogradConv2d
 
-__all__ = ["domain_conv"]
+__all__ = ["domain_conv", "unrounded"]
 
 QUANTISE = "use hwgen.nn.winograd.WinogradConv2d, and call its settle()"
 
@@ -52,6 +54,23 @@ def domain_conv(
         padding,  # type: ignore[arg-type]
     )
     return op, step
+
+
+def unrounded(program: fx.GraphModule, tile: int) -> tuple[list[str], fx.GraphModule]:
+    """Layers in the domain of F(tile x tile, 3 x 3), and a copy of ``program`` whose weights and
+    transforms are not rounded in them."""
+    layers = list(map(layer_of, _of_tile(program, tile)))
+    exact = copy.deepcopy(program) if layers else program
+    for call in _of_tile(exact, tile):
+        set_argument(call, "weight", constant(arguments(call)["weight"]))
+        set_argument(call, "transform_bits", 0)
+    exact.recompile()
+    return layers, exact
+
+
+def _of_tile(program: fx.GraphModule, tile: int) -> list[fx.Node]:
+    of_domain = (call for call in calls(program) if op_of(call) in DOMAIN_CONVS)
+    return [call for call in of_domain if arguments(call)["tile"] == tile]
 
 
 def _powers(layer: str, grid: Grid, taps: int) -> np.ndarray:

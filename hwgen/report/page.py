@@ -153,6 +153,7 @@ def _verdicts(plan: Plan, report: Mapping) -> list[Verdict]:
                 f"of {accuracy['images']:,} images, for which integers and floats choose the same",
             )
         )
+    found += [Verdict("Warning", "look here", text, "bad") for text in report.get("warnings", ())]
     found.append(_energy(plan))
     fits = plan.area.fits(plan.board)
     most = max(plan.area.share(plan.board).items(), key=lambda item: item[1])
