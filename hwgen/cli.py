@@ -119,7 +119,7 @@ def network_options(command: Callable) -> Callable:
             "--engine",
             callback=engines,
             default="auto",
-            help="direct, winograd-f2 or winograd-f4, or a table: conv1=direct,default=winograd.",
+            help="direct, winograd-f2, winograd-f4 or srbs, or a table: conv1=direct,default=srbs.",
         ),
         click.option(
             "--approximate", is_flag=True, help="Round neurons' constants that do not fit."

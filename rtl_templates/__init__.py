@@ -36,6 +36,7 @@ from hwgen.rtl_templates.multiply import Style
 from hwgen.rtl_templates.requantise import RequantiseSpec
 from hwgen.rtl_templates.spike_coding import RateSpec, ReadoutSpec
 from hwgen.rtl_templates.spiking import LeakySpec, SpikingSpec
+from hwgen.rtl_templates.srbs import SparseSpec
 from hwgen.rtl_templates.threshold import ThresholdSpec
 from hwgen.rtl_templates.upsample import UpsampleSpec
 from hwgen.rtl_templates.winograd import WinogradSpec
@@ -56,6 +57,7 @@ __all__ = [
     "ReadoutSpec",
     "RequantiseSpec",
     "SliceSpec",
+    "SparseSpec",
     "Spec",
     "SpikingSpec",
     "Style",
@@ -83,9 +85,9 @@ class Spec(Protocol):
 
 #: The engines that can do each op.
 ENGINES: dict[type[Op], tuple[type, ...]] = {
-    Conv2d: (ConvSpec, ChannelwiseSpec, WinogradSpec),
-    WinogradConv2d: (WinogradSpec,),
-    Linear: (ConvSpec,),
+    Conv2d: (ConvSpec, ChannelwiseSpec, WinogradSpec, SparseSpec),
+    WinogradConv2d: (WinogradSpec, SparseSpec),
+    Linear: (ConvSpec, SparseSpec),
     MaxPool2d: (ChannelwiseSpec,),
     SumPool2d: (ChannelwiseSpec,),
     Add: (AddSpec,),

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwgen.beats import Beats
 
-__all__ = ["delay", "join", "padding_beat", "ports", "register", "split"]
+__all__ = ["delay", "join", "padding_beat", "ports", "register", "split", "wheel"]
 
 
 def ports(spec):
@@ -56,3 +56,11 @@ def padding_beat(beats: Beats, fill: int, fold):
         for lane in range(beats.lanes)
     ]
     return Cat(lanes * beats.pixels)
+
+
+def wheel(m, step, count: int, name: str):
+    """A counter modulo ``count`` that ``step`` moves on."""
+    value = Signal(range(max(2, count)), name=name)
+    with m.If(step):
+        m.d.sync += value.eq(Mux(value == count - 1, 0, value + 1))
+    return value

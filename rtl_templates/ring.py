@@ -31,7 +31,9 @@ class Level(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         read, reader = self.read, self.reader
-        level = Signal(range(self.capacity + 1))
+        # Below zero: slots given up before they came, rows that no strip reads.
+        least = min(0, read.span - max(read.release))
+        level = Signal(range(least, self.capacity + 1))
         released = Signal(range(max(read.release) + 1))
         for loop, amount in zip((*range(read.depth), -1), read.release, strict=True):
             with m.If(reader.step & reader.moves[loop]):

@@ -1,53 +1,51 @@
-"""The hardware of ``strips``: row memories, transforms, and the memory of transformed tiles."""
+"""The hardware of ``strips``: row memories and transforms."""
 
 from amaranth import Array, C, Cat, Elaboratable, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import stream
 
 from hwgen.rtl_templates.memory import Ram
-from hwgen.rtl_templates.pipeline import delay, padding_beat, register, split
+from hwgen.rtl_templates.pipeline import delay, padding_beat, register, split, wheel
 from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
 from hwgen.rtl_templates.strips import Strips
-from hwgen.rtl_templates.transforms import INPUTS
-from hwgen.schedule import Read
+from hwgen.rtl_templates.transforms import inputs_of
+from hwgen.schedule import Process
 
-__all__ = ["StripReader", "wheel"]
+__all__ = ["StripReader"]
 
 
 class StripReader(Elaboratable):
-    """Takes a map and keeps transformed tiles for the process ``read`` of ``compute``.
+    """Takes a map and makes words of transformed tiles, as ``process`` does.
 
     Attributes
     ----------
     i : stream In
         The map.
-    ready : Signal(1), out
-        The tiles that the current step of ``compute`` reads are there.
-    address : Signal, in
-        Slot of the memory of tiles; it may be read ``strips.latency`` cycles after the step.
-    data : Signal, out
-        One cycle later: for each tile, each tap, each lane a number; the first of each lowest.
+    room : Signal(1), in
+        There is a place for a word.
+    write : Signal(1), out
+        A step makes a word.
+    written : Signal(1), out
+        The same, ``strips.latency`` cycles later, when the word is there.
+    word : Signal, out
+        For each tile, each tap, each lane a number; the first of each lowest.
     """
 
-    def __init__(self, strips: Strips, compute: Sequencer, read: Read):
-        self.strips, self.compute, self.read = strips, compute, read
+    def __init__(self, strips: Strips, process: Process):
+        self.strips, self.process = strips, process
         self.i = stream.Signature(strips.source.width).flip().create(path=("i",))
-        self.ready = Signal()
-        self.address = Signal(range(2 * strips.folds))
-        self.data = Signal(strips.word)
+        self.room, self.write, self.written = Signal(), Signal(), Signal()
+        self.word = Signal(strips.word)
 
     def elaborate(self, platform):
         m = Module()
-        strips = self.strips
-        process = strips.transform_process()
+        strips, process = self.strips, self.process
         m.submodules.transform = transform = Sequencer(process)
         m.submodules.lines = lines = Level(strips.lines, process.read, transform)
-        m.submodules.level = level = Level(2 * strips.folds, self.read, self.compute)
         made = transform.selects(process.write.at)
         m.d.comb += [
-            transform.step.eq(lines.ready & (level.room | ~made)),
-            level.write.eq(transform.step & made),
-            self.ready.eq(level.ready),
+            transform.step.eq(lines.ready & (self.room | ~made)),
+            self.write.eq(transform.step & made),
         ]
         rows = self._rows(m, transform, lines)
 
@@ -59,21 +57,16 @@ class StripReader(Elaboratable):
         window = self._window(m, lanes, shift)
         taps = self._horizontal(m, window)
 
-        m.submodules.tiles = tiles = Ram(2 * strips.folds, strips.word)
         column = delay(m, transform.index[3], strips.latency, "column", reset_less=True)
         words = []
         for tile in range(strips.tiles - 1):
             kept = Signal(len(taps), reset_less=True, name=f"tile{tile}")
-            with m.If(column == strips.t - 1 + tile * strips.m):
+            with m.If(column == strips.domain.size[1] - 1 + tile * strips.domain.step[1]):
                 m.d.sync += kept.eq(taps)
             words.append(kept)
-        write = delay(m, transform.step & made, strips.latency, "made")
         m.d.comb += [
-            tiles.write.eq(write),
-            tiles.write_address.eq(wheel(m, write, 2 * strips.folds, "slot")),
-            tiles.write_data.eq(Cat(*words, taps)),
-            tiles.address.eq(self.address),
-            self.data.eq(tiles.data),
+            self.written.eq(delay(m, self.write, strips.latency, "made")),
+            self.word.eq(Cat(*words, taps)),
         ]
         return m
 
@@ -127,19 +120,19 @@ class StripReader(Elaboratable):
         return self._in_order(m, transform, found)
 
     def _in_order(self, m, transform, found):
-        """Rows from the first of the tile on; it lies in an even place of the ring."""
+        """Rows from the first of the tile on; it lies at a multiple of ``unit`` in the ring."""
         strips = self.strips
-        half = strips.rows // 2
-        first = Signal(range(half), name="first_row")
-        for move, by in ((transform.moves[0], strips.m), (transform.moves[-1], strips.t)):
-            further = first + by // 2
+        places = strips.rows // strips.unit
+        first = Signal(range(max(2, places)), name="first_row")
+        for move, by in zip((transform.moves[0], transform.moves[-1]), strips.release, strict=True):
+            further = first + by // strips.unit
             with m.If(transform.step & move):
-                m.d.sync += first.eq(Mux(further >= half, further - half, further))
+                m.d.sync += first.eq(Mux(further >= places, further - places, further))
         first = delay(m, first, 1, "first", reset_less=True)
         ordered = []
-        for i in range(strips.t):
+        for i in range(strips.domain.size[0]):
             row = Signal(len(found[0]), name=f"ordered{i}")
-            choice = Array(found[(2 * n + i) % strips.rows] for n in range(half))
+            choice = Array(found[(strips.unit * n + i) % strips.rows] for n in range(places))
             m.d.comb += row.eq(choice[first])
             ordered.append(row)
         return ordered
@@ -147,7 +140,7 @@ class StripReader(Elaboratable):
     def _window(self, m, lanes, shift):
         """``[column][row][lane]``: the last columns, each transformed vertically."""
         strips = self.strips
-        t = strips.t
+        th, tw = strips.domain.size
         shapes = [_shape(shape) for shape in strips.column_shapes]
         window = [
             [
@@ -155,30 +148,30 @@ class StripReader(Elaboratable):
                     Signal(shapes[i], reset_less=True, name=f"column{j}_{i}_{lane}")
                     for lane in range(strips.lanes)
                 ]
-                for i in range(t)
+                for i in range(th)
             ]
-            for j in range(t)
+            for j in range(tw)
         ]
         with m.If(shift):
             for lane in range(strips.lanes):
-                fresh = INPUTS[strips.m].build([lanes[i][lane] for i in range(t)])
-                for i in range(t):
-                    m.d.sync += window[t - 1][i][lane].eq(fresh[i])
+                made = inputs_of(strips.domain.down).build([lanes[i][lane] for i in range(th)])
+                for i in range(th):
+                    m.d.sync += window[tw - 1][i][lane].eq(made[i])
                     m.d.sync += [
-                        window[j][i][lane].eq(window[j + 1][i][lane]) for j in range(t - 1)
+                        window[j][i][lane].eq(window[j + 1][i][lane]) for j in range(tw - 1)
                     ]
         return window
 
     def _horizontal(self, m, window):
         """All taps of the window's tile, lanes innermost, two or one cycles later."""
         strips, domain = self.strips, self.strips.domain
-        t, taps = strips.t, []
-        for i in range(t):
+        (th, tw), taps = domain.size, []
+        for i in range(th):
             made = [
-                INPUTS[strips.m].build([window[j][i][lane] for j in range(t)])
+                inputs_of(domain.across).build([window[j][i][lane] for j in range(tw)])
                 for lane in range(strips.lanes)
             ]
-            for j in range(t):
+            for j in range(tw):
                 for lane in range(strips.lanes):
                     raw = Signal(_shape(strips.raw_shapes[i][j]), reset_less=True, name="raw")
                     m.d.sync += raw.eq(made[lane][j])
@@ -203,11 +196,3 @@ class StripReader(Elaboratable):
 def _shape(shape):
     bits, is_signed = shape
     return signed(bits) if is_signed else unsigned(bits)
-
-
-def wheel(m, step, count: int, name: str):
-    """A counter modulo ``count`` that ``step`` moves on."""
-    value = Signal(range(max(2, count)), name=name)
-    with m.If(step):
-        m.d.sync += value.eq(Mux(value == count - 1, 0, value + 1))
-    return value

@@ -1,24 +1,27 @@
-"""Tiles of a map: takes it as it comes, pads it, and makes the transformed tiles of Winograd.
+"""Tiles of a map: takes it as it comes, pads it, and makes transformed tiles, word by word.
 
 Rows of the padded map run through a ring of row memories, as many as two tiles are high: one tile's
-rows are read, all at once, while the next one's are written, into the next frame as well. Tiles
-overlap by two columns, which are read anew. A column a cycle goes through the vertical transform
-into a window of registers; when the window holds a tile, the horizontal transform takes it whole.
+rows are read, all at once, while the next one's are written, into the next frame as well. Columns
+in which tiles overlap are read anew. A column a cycle goes through the vertical transform into a
+window of registers; when the window holds a tile, the horizontal transform takes it whole. Direct
+convolution has tiles as well, of one result, and transforms that do nothing.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import gcd
 
 import numpy as np
 
 from hwgen.beats import Beats
+from hwgen.network.domain import Domain, Tile, input_limits
 from hwgen.network.types import bits_for
-from hwgen.network.winograd import TILES, Domain, input_limits
 from hwgen.primitives import Adder, Compare, Memory, Mux, Part, Register
 from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.sequencer import Pointer, Sequencer
-from hwgen.rtl_templates.transforms import INPUTS
+from hwgen.rtl_templates.transforms import inputs_of
 from hwgen.schedule import Process, Read, Take, Write
 
 __all__ = ["Strips"]
@@ -51,24 +54,14 @@ class Strips:
         return Beats(self.domain.input, self.lanes, self.pixels)
 
     @property
-    def m(self) -> int:
-        """Rows and columns of a tile's results."""
-        return self.domain.m
-
-    @property
-    def t(self) -> int:
-        """Rows and columns of a tile."""
-        return self.domain.tile.t
-
-    @property
     def new_columns(self) -> int:
         """Columns from one group of tiles to the next."""
-        return self.m * self.tiles
+        return self.domain.step[1] * self.tiles
 
     @property
     def columns(self) -> int:
         """Columns of a group of tiles."""
-        return self.new_columns + 2
+        return self.domain.step[1] * (self.tiles - 1) + self.domain.size[1]
 
     @property
     def strips(self) -> int:
@@ -98,19 +91,31 @@ class Strips:
     @cached_property
     def padded(self) -> tuple[int, int]:
         """Rows and pixel groups of the padded map."""
-        columns = self.offset + self.groups * self.new_columns + 2
+        columns = self.offset + (self.groups - 1) * self.new_columns + self.columns
         across = max(self.left_beats + self.source.groups, -(-columns // self.pixels))
-        return self.strips * self.m + 2, across
+        rows = (self.strips - 1) * self.domain.step[0] + self.domain.size[0]
+        return max(rows, self.domain.padding[0] + self.source.type.map_shape[0]), across
 
     @cached_property
     def row(self) -> int:
         """Beats a padded row."""
         return self.padded[1] * self.folds
 
-    @property
+    @cached_property
+    def release(self) -> tuple[int, int]:
+        """Rows given up from one strip to the next, and at the end of the frame."""
+        down = self.domain.step[0]
+        return down, self.padded[0] - (self.strips - 1) * down
+
+    @cached_property
     def rows(self) -> int:
-        """Rows that the ring holds."""
-        return 2 * self.t
+        """Rows that the ring holds: those of a strip, and what the next one needs anew."""
+        return self.domain.size[0] + max(self.domain.size[0], *self.release)
+
+    @cached_property
+    def unit(self) -> int:
+        """Strips begin at multiples of so many rows in the ring."""
+        return gcd(self.rows, *self.release)
 
     @property
     def latency(self) -> int:
@@ -136,33 +141,46 @@ class Strips:
             after="i" if top >= self.t else None,  # or tiles of padding would run ahead
         )
 
-    def transform_process(self) -> Process:
-        """Walks strips, groups of tiles, folds and columns; the last of these makes a tile."""
-        read = Read("lines", 1, self.t * self.row, (self.m * self.row, self.t * self.row))
+    def transform_process(self, ring: str) -> Process:
+        """Walks strips, groups of tiles, folds and columns; the last of these makes a word of
+        ``ring``."""
+        down, last = self.release
+        span = self.domain.size[0] * self.row
+        read = Read("lines", 1, span, (down * self.row, last * self.row))
         loops = (self.strips, self.groups, self.folds, self.columns)
-        return Process(loops, write=Write("tiles", {3: (self.columns - 1,)}), read=read)
+        return Process(loops, write=Write(ring, {3: (self.columns - 1,)}), read=read)
 
     @property
     def column_shapes(self) -> tuple[Shape, ...]:
         """Bits and sign of what the vertical transform makes for each row."""
-        return _shapes(self.m, self.domain.input.lo, self.domain.input.hi)[0]
+        return self._wide[0]
 
     @property
     def raw_shapes(self) -> tuple[tuple[Shape, ...], ...]:
         """Bits and sign of each tap of the transform, before any rounding."""
-        return _shapes(self.m, self.domain.input.lo, self.domain.input.hi)[1]
+        return self._wide[1]
+
+    @property
+    def _wide(self):
+        domain = self.domain
+        return _shapes(domain.down, domain.across, domain.input.lo, domain.input.hi)
+
+    @property
+    def taps(self) -> Iterator[tuple[int, int]]:
+        """Row and column of each tap."""
+        return np.ndindex(self.domain.size)
 
     @cached_property
     def shapes(self) -> list[list[Shape]]:
         """Bits and sign of each tap, as it meets the weights."""
-        t = self.t
-        return [[bits_for(*map(int, self.domain.limits[i, j])) for j in range(t)] for i in range(t)]
+        limits = self.domain.limits
+        return [[bits_for(*map(int, ends)) for ends in row] for row in limits]
 
     def clips(self, i: int, j: int) -> bool:
         """Whether rounding leaves a tap wider than it may be."""
         shift = int(self.domain.shifts[i, j])
         half = 1 << (shift - 1) if shift else 0
-        exact = input_limits(self.domain.tile, self.domain.input)[i, j]
+        exact = input_limits(self.domain.down, self.domain.across, self.domain.input)[i, j]
         rounded = (exact - self.domain.offsets[i, j] + half) >> shift
         return bool((rounded != self.domain.limits[i, j]).any())
 
@@ -173,37 +191,34 @@ class Strips:
         return taps * self.lanes * self.tiles
 
     def primitives(self) -> list[Part]:
-        process, bits = self.transform_process(), max(1, (self.row - 1).bit_length())
+        """Parts, without what holds the words."""
+        process, bits = self.transform_process(""), max(1, (self.row - 1).bit_length())
         width = self.source.width // self.pixels
-        t, lanes, m = self.t, self.lanes, self.m
+        (th, tw), lanes, domain = self.domain.size, self.lanes, self.domain
         banks = Memory(self.row, width, "ram")
-        capacity = 2 * self.folds
         parts: list[Part] = [
             *Sequencer.primitives(self.fill_process()),
             *Sequencer.primitives(process),
             *Level.primitives(self.lines),
-            *Level.primitives(capacity),
             *Pointer.primitives(range(5), bits),
             Register(bits + 2 * self.rows.bit_length()),
             Adder(bits, 2, constant=True),
             *[banks] * (self.rows * self.pixels),
             Mux(width, self.pixels, self.rows),
-            Mux(width, t, t),
-            Register(t * width + 5 * self.latency),
-            Memory(capacity, self.word, "ram"),
-            Register(2 * capacity.bit_length()),
+            Mux(width, self.rows // self.unit, th),
+            Register(th * width + 5 * self.latency),
         ]
         if any(self.domain.padding):
             parts.append(Mux(self.source.width))
-        ends = self.domain.input.lo, self.domain.input.hi
-        parts += [Adder(bits, count * lanes) for bits, count in _adders(m, *ends)]
-        parts.append(Register(sum(bits for bits, _ in self.column_shapes) * t * lanes))
+        adders = _adders(domain.down, domain.across, domain.input.lo, domain.input.hi)
+        parts += [Adder(bits, count * lanes) for bits, count in adders]
+        parts.append(Register(sum(bits for bits, _ in self.column_shapes) * tw * lanes))
         raw = sum(bits for row in self.raw_shapes for bits, _ in row) * lanes
         parts.append(Register(raw + (self.tiles - 1) * self.word // self.tiles))
         if self.latency > 4:
             parts.append(Register(self.word // self.tiles))
-            for i, j in np.ndindex(t, t):
-                if self.domain.shifts[i, j] or self.domain.offsets[i, j]:
+            for i, j in self.taps:
+                if domain.shifts[i, j] or domain.offsets[i, j]:
                     wide, narrow = self.raw_shapes[i][j][0], self.shapes[i][j][0]
                     parts.append(Adder(wide, lanes, constant=True))
                     if self.clips(i, j):
@@ -213,19 +228,21 @@ class Strips:
 
 
 @lru_cache
-def _shapes(m: int, lo: int, hi: int) -> tuple[tuple[Shape, ...], tuple[tuple[Shape, ...], ...]]:
+def _shapes(
+    down: Tile, across: Tile, lo: int, hi: int
+) -> tuple[tuple[Shape, ...], tuple[tuple[Shape, ...], ...]]:
     """What the vertical transform makes of numbers in ``[lo, hi]``, and then the horizontal one."""
-    rows = np.array(TILES[m].inputs)
-    columns = tuple(_form(row, UNIT, lo, hi) for row in rows)
-    return columns, tuple(tuple(_form(down, across, lo, hi) for across in rows) for down in rows)
+    rows, columns = np.array(down.inputs), np.array(across.inputs)
+    first = tuple(_form(row, UNIT, lo, hi) for row in rows)
+    return first, tuple(tuple(_form(row, column, lo, hi) for column in columns) for row in rows)
 
 
 @lru_cache
-def _adders(m: int, lo: int, hi: int) -> tuple[tuple[int, int], ...]:
+def _adders(down: Tile, across: Tile, lo: int, hi: int) -> tuple[tuple[int, int], ...]:
     """Bits and number of the adders of both transforms, one lane."""
-    forms = INPUTS[m].forms()
-    bits = [_form(form, UNIT, lo, hi)[0] for form in forms]
-    bits += [_form(down, form, lo, hi)[0] for down in np.array(TILES[m].inputs) for form in forms]
+    vertical, horizontal = inputs_of(down).forms(), inputs_of(across).forms()
+    bits = [_form(form, UNIT, lo, hi)[0] for form in vertical]
+    bits += [_form(row, form, lo, hi)[0] for row in np.array(down.inputs) for form in horizontal]
     return tuple(Counter(bits).items())
 
 

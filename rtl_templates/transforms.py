@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwgen.network.domain import Tile
+
 __all__ = ["INPUTS", "RESULTS", "Programme", "exact_results"]
 
 
@@ -122,6 +124,11 @@ RESULTS = {
         (12, 13, 14, 17),
     ),
 }
+
+
+def inputs_of(tile: Tile) -> Programme:
+    """The programme of ``tile``'s input transform; no steps where there is none."""
+    return INPUTS[tile.m] if tile.m in INPUTS else Programme(tile.t, (), tuple(range(tile.t)))
 
 
 def exact_results(m: int, outputs: np.ndarray) -> Programme:

@@ -14,10 +14,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwgen.network.ops import Conv2d, Linear
+from hwgen.network.ops import Conv2d, Linear, Op
+from hwgen.network.values import kept
 from hwgen.network.winograd_conv import WinogradConv2d
 
-__all__ = ["LENGTHS", "SubRows", "check", "decode", "encode", "patterns", "tap_weights"]
+__all__ = [
+    "LENGTHS",
+    "SubRows",
+    "check",
+    "decode",
+    "encode",
+    "entries",
+    "obstacle",
+    "pattern_of",
+    "patterns",
+    "tap_weights",
+]
 
 #: Lengths of sub-rows that the pattern of an op's weights is looked for in.
 LENGTHS = (4, 8, 16, 32)
@@ -59,17 +71,49 @@ class SubRows:
 
 def tap_weights(op: Conv2d | Linear | WinogradConv2d) -> np.ndarray:
     """The weights of ``op`` by tap, (rows of taps, columns of taps, K, C): taps of the tile for
-    Winograd, of the kernel for a convolution, places of the map for a fully connected layer.
+    Winograd, of the kernel for a convolution. A fully connected layer has one tap, and all its
+    inputs, in stream order (H, W, C), are channels.
 
     A convolution in several groups has none: ValueError.
     """
     if isinstance(op, WinogradConv2d):
         return op.weights
     if isinstance(op, Linear):
-        return np.moveaxis(op.weights.reshape(len(op.weights), *op.input.map_shape), 0, 2)
+        return op.weights.reshape(1, 1, len(op.weights), -1)
     if op.groups > 1:
         raise ValueError(f"it has {op.groups} groups, not 1")
     return np.moveaxis(op.weights, 0, 2)
+
+
+@kept
+def pattern_of(op: Conv2d | Linear | WinogradConv2d) -> SubRows | None:
+    """The pattern of ``LENGTHS`` that leaves out most of the weights of ``op``, of several the
+    shortest; None where there is none."""
+    found = patterns(tap_weights(op))
+    return min(found, key=lambda p: (p.kept / p.length, p.length), default=None)
+
+
+def obstacle(op: Op) -> str | None:
+    """Why no array of banks can compute ``op``; None if one can."""
+    if not isinstance(op, Conv2d | Linear | WinogradConv2d):
+        return "it has no weights"
+    if op.input.encoding == "bipolar":
+        return "its input is single bits: there is nothing to multiply"
+    if isinstance(op, Conv2d) and op.groups > 1:
+        return f"it has {op.groups} groups, not 1"
+    if isinstance(op, Conv2d) and op.dilation != (1, 1):
+        return f"its dilation is {op.dilation}, not 1"
+    if pattern_of(op) is None:
+        return "its weights are dense: no sub-row of 4 to 32 input channels has a zero everywhere"
+    return None
+
+
+@kept
+def entries(
+    op: Conv2d | Linear | WinogradConv2d, pattern: SubRows
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places and values of the weights of ``op``, as ``encode`` makes them."""
+    return encode(tap_weights(op), pattern)
 
 
 def check(weights: np.ndarray, pattern: SubRows) -> None:

@@ -1,11 +1,16 @@
 """Frozen dataclasses that hold arrays, and still compare, hash and stay as they are."""
 
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import dataclass_transform
+from functools import wraps
+from typing import Any, TypeVar, dataclass_transform
 
 import numpy as np
 
-__all__ = ["value"]
+__all__ = ["kept", "value"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass_transform(frozen_default=True, eq_default=True)
@@ -52,3 +57,20 @@ def value(cls):
     cls.__eq__ = __eq__
     cls.__hash__ = __hash__
     return cls
+
+
+def kept(function: F) -> F:
+    """``function``, whose results are kept as long as its first argument lives: unlike hashing,
+    which reads all of an array, asking again takes no time."""
+    known: dict[tuple, object] = {}
+
+    @wraps(function)
+    def asked(first, *more):
+        key = id(first), *more
+        if key not in known:
+            made = function(first, *more)
+            weakref.finalize(first, known.pop, key, None)
+            known[key] = made
+        return known[key]
+
+    return asked  # type: ignore[return-value]

@@ -5,10 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from hwgen.network.domain import Domain, input_limits
 from hwgen.network.ops import weight_range
 from hwgen.network.types import TensorType, bits_for, range_of
 from hwgen.network.values import value
-from hwgen.network.winograd import TILES, WIDEST, Domain, input_limits
+from hwgen.network.winograd import TILES, WIDEST
 
 __all__ = ["WinogradConv2d"]
 
@@ -96,7 +97,8 @@ class WinogradConv2d:
         return Domain(
             self.input,
             self.output,
-            self.tile,
+            TILES[self.tile],
+            TILES[self.tile],
             self.padding,
             self.weights.astype(np.int16 if self.weight_bits < 16 else np.int32),
             self.bias.astype(np.int64),
@@ -104,7 +106,6 @@ class WinogradConv2d:
             self._offsets,
             self.shifts,
             self._limits,
-            np.array(TILES[self.tile].outputs),
         )
 
     def compute(self, x: np.ndarray) -> np.ndarray:
@@ -119,7 +120,9 @@ class WinogradConv2d:
     @cached_property
     def _limits(self) -> np.ndarray:
         """Least and greatest V of each tap, (t, t, 2)."""
-        exact = input_limits(TILES[self.tile], self.input) - self._offsets[..., None]
+        exact = (
+            input_limits(TILES[self.tile], TILES[self.tile], self.input) - self._offsets[..., None]
+        )
         if not self.transform_bits:
             return exact
         shifts = self.shifts[..., None]

@@ -8,10 +8,10 @@ from functools import partial
 from hwgen.board import Board
 from hwgen.cost import Area
 from hwgen.errors import Problem, refuse
-from hwgen.network import Conv2d, Input, Network, Node, Op, WinogradConv2d
+from hwgen.network import Conv2d, Input, Network, Node, Op, WinogradConv2d, srbs
 from hwgen.network.winograd import TILES, obstacle
 from hwgen.plan.candidates import candidates
-from hwgen.rtl_templates import ConvSpec, WinogradSpec
+from hwgen.rtl_templates import ConvSpec, SparseSpec, WinogradSpec
 
 __all__ = [
     "NAMES",
@@ -24,21 +24,28 @@ __all__ = [
     "reason_for",
 ]
 
-#: One engine for all convolutions that can have it, or a table by layer name; ``"default"`` is
+#: One engine for all layers that can have it, or a table by layer name; ``"default"`` is
 #: for layers that it does not name.
 Engines = str | Mapping[str, str]
 
-WINOGRAD = "winograd"
+WINOGRAD, SRBS = "winograd", "srbs"
 
 #: What memories with contents can be made of.
 STYLES = ("block", "distributed")
 
-#: What may be asked for; ``winograd`` is either tile.
-NAMES = ("auto", "direct", WINOGRAD, *(f"{WINOGRAD}-f{tile}" for tile in TILES))
+#: What may be asked for; ``winograd`` is either tile, ``srbs`` the array for sparse weights,
+#: Winograd's or not.
+NAMES = ("auto", "direct", WINOGRAD, *(f"{WINOGRAD}-f{tile}" for tile in TILES), SRBS)
+
+#: What to do about an engine that a layer cannot have.
+DENSE = "ask for direct; Winograd is for 3 x 3 kernels of stride 1, all in one group"
+SPARSE = "prune its weights to sub-rows first, or ask for auto"
 
 
 def engine_name(spec) -> str | None:
     """The name of an engine among those that a layer can choose from; None for others."""
+    if isinstance(spec, SparseSpec):
+        return SRBS
     if isinstance(spec, WinogradSpec):
         return f"{WINOGRAD}-f{spec.tile}"
     return "direct" if isinstance(spec, ConvSpec) else None
@@ -58,6 +65,8 @@ def allowed(engines: Engines, layer: str, op: Op, spec) -> bool:
 
 def why_not(op: Op, wanted: str) -> str | None:
     """Why ``op`` cannot have the engine ``wanted``; None if it can."""
+    if wanted == SRBS:
+        return srbs.obstacle(op)
     if isinstance(op, WinogradConv2d):
         mine = f"{WINOGRAD}-f{op.tile}"
         return None if wanted in ("auto", WINOGRAD, mine) else f"its weights are for {mine}"
@@ -70,12 +79,12 @@ def reason_for(pick, some: Sequence, limit: int, engines: Engines, node: Node) -
     """Why a layer has the kind of engine that it has; empty where there is no other."""
     mine = engine_name(pick.spec)
     wanted = _wanted(engines, node.name)
-    if mine is None:
-        return ""
+    if mine is None or not (isinstance(node.op, Conv2d) or why_not(node.op, SRBS) is None):
+        return ""  # no other engine computes it
     if wanted != "auto":
-        reason = why_not(node.op, wanted) if isinstance(node.op, Conv2d) else None
+        reason = why_not(node.op, wanted)
         if reason is None:
-            return f"; {mine}, as asked" if isinstance(node.op, Conv2d) else ""
+            return f"; {mine}, as asked"
         return f"; {mine}, though {wanted} was asked for: {reason}"
     others = []
     for kind in (name for name in NAMES if name != mine):
@@ -156,7 +165,7 @@ def _problems(engines: Engines, network: Network) -> Iterator[Problem]:
             continue
         reason = why_not(layers[layer], wanted)
         if reason:
-            remedy = "ask for direct; Winograd is for 3 x 3 kernels of stride 1, all in one group"
+            remedy = SPARSE if wanted == SRBS else DENSE
             yield Problem(layer, f"{wanted} cannot compute it: {reason}", remedy)
 
 

@@ -8,6 +8,7 @@ from hwgen.beats import Beats
 from hwgen.board import Board
 from hwgen.cost import Area, Energy, Work, energy, total, work
 from hwgen.network import Network
+from hwgen.network.srbs import SubRows
 from hwgen.plan.pipeline import Source, Stage, links, output_ports
 from hwgen.rtl_templates import ENGINES, ConvertSpec, FifoSpec, ForkSpec, Spec, Style
 
@@ -17,6 +18,9 @@ FORMAT = 2
 
 #: Components that compute nothing.
 PLUMBING: dict[str, type] = {kind.__name__: kind for kind in (ConvertSpec, FifoSpec, ForkSpec)}
+
+#: Fields of a folding that are values of several parts.
+VALUES: dict[str, type] = {"style": Style, "pattern": SubRows}
 
 #: What reading something else than a plan can raise.
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
@@ -198,7 +202,7 @@ def _folding(spec: Spec) -> dict:
         value = getattr(spec, field.name)
         if isinstance(value, Beats):
             tree[field.name] = {"lanes": value.lanes, "pixels": value.pixels}
-        elif isinstance(value, Style):
+        elif field.name in VALUES:
             tree[field.name] = asdict(value)
         elif field.name != "ops":
             tree[field.name] = value
@@ -231,7 +235,9 @@ def plan_from_json(text: str, network: Network) -> Plan:
                 raise PlanError(f"the stage {item['name']!r} is not named by a text")
             spec: Spec
             if item["node"] is not None:
-                made = {name: Style(**value) for name, value in folding.items() if name == "style"}
+                made = {
+                    name: kind(**folding[name]) for name, kind in VALUES.items() if name in folding
+                }
                 op = network[item["node"]].op
                 spec = kinds[item["engine"]]((op,), **{**folding, **made})
             else:

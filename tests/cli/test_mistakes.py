@@ -56,7 +56,7 @@ BUILD = {
     "objects; save it with numpy.savez(images=...)",
     # Engines
     "nets.py:small --engine fft": "there is no engine 'fft'; "
-    "use auto, direct, winograd, winograd-f2, winograd-f4",
+    "use auto, direct, winograd, winograd-f2, winograd-f4, srbs",
     "nets.py:small --engine 4=winograd-f2,nix=direct": "4: winograd-f2 cannot compute it: "
     "it is no convolution; ask for direct; Winograd is for 3 x 3 kernels of stride 1, all in one "
     "group\nan engine is asked for 'nix', which is no layer; nearest are 0, 0.requantise, 2, "

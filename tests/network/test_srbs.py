@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from hwgen.network import Conv2d, Linear, TensorType
-from hwgen.network.srbs import SubRows, check, decode, encode, patterns, tap_weights
+from hwgen.network.srbs import (
+    SubRows,
+    check,
+    decode,
+    encode,
+    entries,
+    pattern_of,
+    patterns,
+    tap_weights,
+)
 
 
 def draw(rng, taps, channels, pattern):
@@ -87,7 +96,18 @@ def test_taps_of_ops():
     conv = Conv2d(TensorType((6, 6, 8), 8, False), weights, np.zeros(3, int), 4)
     assert np.array_equal(tap_weights(conv)[1, 4, 2], weights[2, 1, 4])
     dense = Linear(TensorType((2, 5, 8), 8, False), weights, np.zeros(3, int), 4)
-    assert np.array_equal(tap_weights(dense), tap_weights(conv))
+    assert np.array_equal(tap_weights(dense)[0, 0, 2, 8:16], weights[2, 0, 1])
     grouped = Conv2d(TensorType((6, 6, 24), 8, False), weights, np.zeros(3, int), 4, groups=3)
     with pytest.raises(ValueError, match="3 groups"):
         tap_weights(grouped)
+
+
+def test_the_pattern_that_leaves_out_most_is_taken():
+    rng = np.random.default_rng(3)
+    weights = draw(rng, (1, 1), (4, 64), SubRows(16, 4)).reshape(4, 64)
+    weights[0, :16] = [5] * 4 + [0] * 12
+    op = Linear(TensorType((64,), 8, False), weights, np.zeros(4, int), 4)
+    assert pattern_of(op) == SubRows(16, 4) and pattern_of(op) is pattern_of(op)
+    assert entries(op, SubRows(16, 4))[0].shape == (1, 1, 4, 4, 4)
+    full = Linear(op.input, np.ones((4, 64), int), np.zeros(4, int), 4)
+    assert pattern_of(full) is None

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hwgen.network import Conv2d, TensorType
+from hwgen.network.domain import Domain, wrap
 from hwgen.network.ops import weight_range
-from hwgen.network.winograd import TILES, Domain, lossless, obstacle, wrap
+from hwgen.network.winograd import TILES, lossless, obstacle
 
 
 def draw(rng, bits, shape=None, channels=None, **options):
@@ -98,8 +99,8 @@ def test_bounds_are_reached(m):
     op = draw(rng, 4, (m + 2, m + 2, 2), 2, padding=(0, 0, 0, 0))
     op = replace(op, padding=(0, 0, 0, 0))
     domain = lossless(op, m)
-    taps = np.einsum("ia,jb->ijab", *[np.array(domain.tile.inputs)] * 2)
-    for tap in np.ndindex(domain.tile.t, domain.tile.t):
+    taps = np.einsum("ia,jb->ijab", *[np.array(domain.down.inputs)] * 2)
+    for tap in np.ndindex(domain.size):
         signs = taps[tap][..., None] * np.ones(2, int)
         for end, extreme in enumerate(
             (

@@ -26,6 +26,7 @@ from hwgen.network import (
     Upsample2d,
     WinogradConv2d,
 )
+from hwgen.network.srbs import SubRows
 from hwgen.plan.pipeline import input_ports, output_ports
 from hwgen.rtl_templates import (
     AddSpec,
@@ -38,12 +39,13 @@ from hwgen.rtl_templates import (
     PadSpec,
     RequantiseSpec,
     SliceSpec,
+    SparseSpec,
     ThresholdSpec,
     UpsampleSpec,
     WinogradSpec,
 )
 from hwgen.rtl_templates.memory import words_of
-from hwgen.rtl_templates.multiply import SOFT, Style
+from hwgen.rtl_templates.multiply import BLOCK, SOFT, Style
 
 sys.path.insert(0, str(Path(__file__).parent))
 import spiking_cases
@@ -78,6 +80,49 @@ def bipolar(rng, shape, channels, kernel, weight_bits=1, groups=1):
     if weight_bits == 1:
         weights = np.where(weights > 0, 1, -1)
     return Conv2d(source, weights, rng.integers(-9, 9, channels), weight_bits, groups=groups)
+
+
+def pruned(rng, weights, pattern):
+    """``weights`` (..., C) with ``pattern``, by chance."""
+    scores = rng.random((*weights.shape[:-1], weights.shape[-1] // pattern.length, pattern.length))
+    kept = scores.argsort(-1).argsort(-1) < pattern.kept
+    return np.where(kept.reshape(weights.shape), weights, 0)
+
+
+def sparse():
+    """Weights in banks: Winograd's, of either tile; direct, of any kernel and stride; one tap."""
+    rng = np.random.default_rng(2)
+    half, pad = SubRows(4, 2), (1, 1, 1, 1)
+    quarter = SubRows(8, 2)
+    for m, bits, zero, style in ((2, 0, 3, BLOCK), (4, 7, 5, BLOCK), (2, 6, 0, SOFT)):
+        t, kind = m + 2, TensorType((3, 4, 8), 4, False, zero_point=zero)
+        shifts = rng.integers(0, 4, (t, t)) if bits else np.zeros((t, t), int)
+        weights = pruned(rng, numbers(rng, (t, t, 3, 8), -7, 7), half)
+        more = rng.integers(-99, 99, 3), 4, m, rng.integers(0, 3, (t, t)), shifts, bits, pad
+        op = WinogradConv2d(kind, weights, *more)
+        yield SparseSpec(
+            (op,), half, 2 if m == 2 else 1, 2 if style == BLOCK else 1, 2, style=style
+        )
+    kind = TensorType((2, 8, 8), 4, True)
+    weights, zeros = pruned(rng, numbers(rng, (4, 4, 2, 8), -3, 3), quarter), np.zeros((4, 4), int)
+    op = WinogradConv2d(kind, weights, np.arange(2), 3, 2, zeros, zeros, 0, pad)
+    yield SparseSpec((op,), quarter, 1, 1, 2, 2, 4, 2, Style(pixels=2), "xcup")
+
+    def direct(shape, kernel, pattern, **options):
+        op = conv(rng, shape, 3, kernel, bits=(5, 4), **options)
+        return replace(op, weights=pruned(rng, op.weights, pattern))
+
+    yield SparseSpec(
+        (direct((4, 6, 8), (3, 3), quarter, padding=pad, zero=7),), quarter, 1, 2, 2, 2
+    )
+    strided = direct((5, 8, 8), (2, 3), half, padding=(0, 1, 0, 1), stride=(2, 2))
+    yield SparseSpec((strided,), half, 2, 1, 1, 2, 4, 2, Style(pixels=2), "xcup")
+    yield SparseSpec((direct((5, 4, 8), (1, 1), half, stride=(2, 2)),), half, 1, 3, 2)
+    for shape, lanes in (((16,), (1, 3, 4)), ((2, 2, 4), (2, 2, 2))):
+        source = TensorType(shape, 6, False)
+        weights = pruned(rng, numbers(rng, (5, 16), -31, 31), quarter).reshape(5, *shape)
+        op = Linear(source, weights, rng.integers(-99, 99, 5), 6)
+        yield SparseSpec((op,), quarter, *lanes)
 
 
 def requantise(rng, shape, *, bits=8, signed=False, zero=0, shift=14, multiplier=None, wide=18):
@@ -232,6 +277,7 @@ def cases():
     vector, pixel = (TensorType(shape, 5, True) for shape in ((10,), (1, 1, 10)))
     yield AddSpec((Add(vector, pixel, (3, 1)),), 5)
     yield from arranging()
+    yield from sparse()
     for depth in (1, 2, 5, 33, 40):
         yield FifoSpec(Beats(source, 3), depth)
     yield from spiking_cases.cases()

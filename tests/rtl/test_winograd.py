@@ -45,7 +45,7 @@ def test_no_cycle_is_lost(shape, channels):
         assert spec.ideal <= played.interval <= 1.05 * spec.ideal, spec
         tiles = -(-op.output_size[0] // spec.tile) * -(-op.output_size[1] // spec.tile)
         channels = -(-shape[2] // spec.in_lanes) * spec.in_lanes
-        multiplications = spec.taps * spec.out_folds * spec.out_lanes * channels * tiles
+        multiplications = len(spec.taps) * spec.out_folds * spec.out_lanes * channels * tiles
         assert spec.ideal == multiplications / spec.multipliers
 
 

@@ -1,0 +1,83 @@
+"""Which foldings of the sparse array are worth offering."""
+
+from collections.abc import Callable, Iterator
+from math import gcd
+from typing import Any
+
+from hwgen.beats import useful_lanes
+from hwgen.network import Conv2d, Linear, WinogradConv2d
+from hwgen.network.direct import direct
+from hwgen.network.srbs import SubRows, obstacle, pattern_of
+from hwgen.rtl_templates.tiled_styles import styled
+
+__all__ = ["foldings"]
+
+#: Makes a spec of ops, pattern, banks, output lanes, stream lanes, tiles, source and target pixels.
+Make = Callable[..., Any]
+
+#: Foldings with the same steps and multipliers that the planner is offered.
+TIES = 2
+
+#: Part of the multipliers of a faster folding that a slower one may have at most to be offered.
+FEWER = 0.9
+
+#: Tiles side by side that the planner is offered.
+MOST_TILES = 8
+
+
+def foldings(make: Make, op: WinogradConv2d | Conv2d | Linear, family: str) -> Iterator[Any]:
+    """Foldings that no other beats in steps and multipliers, or only just, and that nothing but the
+    array slows down; of those with as many of both, the ones with most banks, whose memories are
+    smallest."""
+    if obstacle(op):
+        return
+    pattern = pattern_of(op)
+    assert pattern is not None
+    domain = op.domain if isinstance(op, WinogradConv2d) else direct(op)
+    down, across = domain.counts
+    parts = pattern.count(domain.input.channels)
+    found = []
+    for tiles in (n for n in range(1, MOST_TILES + 1) if across % n == 0):
+        for banks in (n for n in range(1, parts + 1) if parts % n == 0):
+            for outs in useful_lanes(op.output.channels):
+                folds = -(-op.output.channels // outs) * (parts // banks) * pattern.kept
+                steps = down * across // tiles * folds
+                found.append((steps, tiles * banks * outs, -banks, outs, tiles))
+    least, ties = float("inf"), 0
+    for steps, multipliers, banks, outs, tiles in sorted(found):
+        if multipliers != least and multipliers > FEWER * least:
+            continue
+        ties = ties + 1 if multipliers == least else 0
+        if ties >= TIES:
+            continue
+        spec = _balanced(make, op, pattern, -banks, outs, tiles, steps)
+        if spec is not None:
+            least = multipliers
+            yield from styled(spec, family)
+
+
+def _balanced(
+    make: Make, op, pattern: SubRows, banks: int, outs: int, tiles: int, steps: int
+) -> Any:
+    """The narrowest streams that do not slow the array down; None if even the widest do."""
+    source = op.input.map_shape
+    width = op.output.map_shape[1]
+    for lanes in (1 << n for n in range(pattern.length.bit_length())):
+        if lanes > source[2] or (isinstance(op, Linear) and source[2] % lanes):
+            break
+        spec = make((op,), pattern, banks, outs, lanes, tiles)
+        # Words are taken one at a time: a word's last lane, and then the next word.
+        word = max(spec.strips.columns, lanes + 1)
+        if word * spec.strips.folds > spec.words:
+            continue
+        most = gcd(spec.strips.new_columns, source[1]), gcd(spec.group_pixels, width)
+        if isinstance(op, Linear):
+            most = 1, 1
+        for wide_in in (n for n in range(1, most[0] + 1) if most[0] % n == 0):
+            for wide_out in (n for n in range(1, most[1] + 1) if most[1] % n == 0):
+                spec = make((op,), pattern, banks, outs, lanes, tiles, wide_in, wide_out)
+                if spec.schedule().processes["fill"].steps > steps:
+                    break
+                if spec.schedule().steps == steps:
+                    return spec
+    return None
