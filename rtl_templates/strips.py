@@ -138,7 +138,9 @@ class Strips:
             (*self.padded, self.folds),
             takes=(Take("i", {0: rows, 1: columns}),),
             write=Write("lines"),
-            after="i" if top >= self.t else None,  # or tiles of padding would run ahead
+            after="i"
+            if top >= self.domain.size[0]
+            else None,  # or tiles of padding would run ahead
         )
 
     def transform_process(self, ring: str) -> Process:
