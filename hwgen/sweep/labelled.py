@@ -12,7 +12,7 @@ __all__ = ["load_test_set"]
 
 
 def load_test_set(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """``images``, float (N, C, H, W) or (N, F), and ``labels``, integers (N,), of an ``.npz`` file.
+    """``images``, float, and ``labels``, integers (N,), of an ``.npz`` file.
 
     Nothing is unpickled. Raises UserError.
     """

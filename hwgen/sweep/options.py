@@ -27,7 +27,11 @@ def sweep_options(command: Callable) -> Callable:
             help="Names or .toml files: ulx3s,zcu104.",
         ),
         click.option("--fps", type=float, help="Frames a second wanted; else as fast as fits."),
-        click.option("--calibrate", metavar="FILE", help="Real inputs, .npz (N, C, H, W)."),
+        click.option(
+            "--calibrate",
+            metavar="FILE",
+            help="Real inputs, .npz (N, C, H, W), (N, C, L) or (N, F).",
+        ),
         click.option("--test", metavar="FILE", help="Test set, .npz of images and labels."),
         click.option(
             "--calibration",

@@ -135,7 +135,9 @@ def _program(model: Model, taught: Training | None) -> fx.GraphModule:
     edges = (list(entries(program)), "inputs"), (list(map(str, leaving(program))), "outputs")
     refuse(
         Problem(
-            None, f"the network has {len(names)} {what} ({', '.join(names)})", "sweep one with one"
+            None,
+            f"the network has {len(names)} {what} ({', '.join(names)}), and a sweep compares one",
+            "estimate it at each number of bits: hwgen estimate MODEL --bits 8",
         )
         for names, what in edges
         if len(names) > 1

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from hwgen import flow, show
-from hwgen.cli import main
+from hwgen.cli.commands import main
 
 NETS = """
 import sys

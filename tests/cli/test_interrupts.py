@@ -42,6 +42,15 @@ def interrupt(command: list[str], when, **environment) -> tuple[int, str]:
         process.stderr.close()
 
 
+def test_while_it_starts(tmp_path):
+    """Before there are commands: modules are being imported."""
+    (tmp_path / "click.py").write_text(
+        "import pathlib, time\npathlib.Path(__file__).with_name('begun').touch()\ntime.sleep(60)\n"
+    )
+    outcome = interrupt(["boards"], (tmp_path / "begun").exists, PYTHONPATH=str(tmp_path))
+    assert outcome == (130, SAYS)
+
+
 def test_build(stranger):
     """Stopped while it writes, the older build stays as it was."""
     (stranger / "out").mkdir()

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from quantised import Bits, Net, quantised
 
 from hwgen import flow
-from hwgen.cli import main
+from hwgen.cli.commands import main
 
 MIXED = {"depth": (4, 4), "wide": (4, 8)}
 

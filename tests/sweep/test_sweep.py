@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
 
-from hwgen.cli import main
+from hwgen.cli.commands import main
 from hwgen.sweep.run import STORE, sweep
 from hwgen.sweep.table import COLUMNS
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hwgen.cli import main
+from hwgen.cli.commands import main
 from hwgen.sweep.labelled import load_test_set
 from hwgen.sweep.run import STORE, sweep
 from hwgen.sweep.store import Store
