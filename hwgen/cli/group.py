@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from hwgen import show
-from hwgen.cli import INTERRUPTED, STOPPED
+from hwgen.cli.interrupt import INTERRUPTED, STOPPED
 from hwgen.errors import ToolError, UserError
 
 __all__ = ["FAILED", "Group", "bars", "notes", "status"]
