@@ -13,52 +13,26 @@ lossless and with 8-bit weights in Winograd's domain, each with the fastest arra
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.layers import BOARD, LAYERS, chosen, described, simulated
 from benchmarks.machine import machine, versions
 from benchmarks.winograd_table import markdown, plot
 from hwgen.board import load_board
 from hwgen.cost import area
-from hwgen.emit import write_build
-from hwgen.errors import Problem, UserError
-from hwgen.network import Conv2d, Input, Network, Node, TensorType, WinogradConv2d
-from hwgen.plan import Plan
-from hwgen.plan.pipeline import Stage, steady
-from hwgen.report import record
+from hwgen.errors import UserError
+from hwgen.network import Conv2d, TensorType, WinogradConv2d
 from hwgen.rtl_templates import ConvSpec, WinogradSpec
 from hwgen.rtl_templates.multiply import BLOCK
-from hwgen.sim import simulate
 
 #: Multipliers that an array may have.
 BUDGET = 576
 
-#: Frames simulated, back to back: the last two ends are an interval apart.
-FRAMES = 3
-
-BOARD = "zcu104"
 RESULT = Path("docs/benchmarks/winograd.json")
-
-#: Name of a layer, its channels in and out, and the size of its map.
-LAYERS = {
-    "vgg16.conv1_1": (3, 64, 32),
-    "vgg16.conv1_2": (64, 64, 32),
-    "vgg16.conv2_1": (64, 128, 16),
-    "vgg16.conv2_2": (128, 128, 16),
-    "vgg16.conv3_1": (128, 256, 8),
-    "vgg16.conv3_2": (256, 256, 8),
-    "vgg16.conv4_1": (256, 512, 4),
-    "vgg16.conv4_2": (512, 512, 4),
-    "vgg16.conv5_1": (512, 512, 2),
-    "resnet18.layer1": (64, 64, 56),
-    "resnet18.layer2": (128, 128, 28),
-    "resnet18.layer3": (256, 256, 14),
-    "resnet18.layer4": (512, 512, 7),
-}
 
 #: Engine and mode of each row of a layer.
 WAYS = (
@@ -113,43 +87,15 @@ def _anywhere(spec) -> dict:
 
 def measure(layer: str, engine: str, mode: str) -> dict:
     """One row."""
-    board, op = load_board(BOARD), layer_op(layer, engine, mode)
+    op = layer_op(layer, engine, mode)
     spec = fastest(op, engine)
-    network = Network(
-        (
-            Node("input", Input(op.input), (), op.input),
-            Node("conv", op, ("input",), op.output),
-        ),
-        ("conv",),
-    )
-    used = area(spec.primitives(), board.family)
-    stage = Stage("conv", spec, "conv", "conv", "measured by itself", area=used)
-    played = steady([stage])
-    planned = Plan(board, None, (stage,), played.latency, played.interval, op.macs)
-    frames = np.random.default_rng(7).integers(0, 256, (FRAMES, *op.input.shape))
-    with tempfile.TemporaryDirectory(prefix="hwgen-") as name:
-        folder = Path(name) / "build"
-        write_build(folder, "layer", network, planned, frames, record.fresh("layer", planned, {}))
-        found = simulate(folder, frames)
-    ins, outs, size = LAYERS[layer]
-    ideal = spec.ideal if isinstance(spec, WinogradSpec) else spec.compute_process().steps
     return {
-        "network": layer.partition(".")[0],
-        "layer": layer.partition(".")[2],
-        "engine": engine,
+        **described(layer, engine),
         "mode": mode,
-        "in_channels": ins,
-        "out_channels": outs,
-        "height": size,
-        "width": size,
         "multipliers": spec.multipliers,
-        "ideal_cycles": ideal,
-        "simulated_cycles": found.interval,
-        "foretold_cycles": played.interval,
-        "latency": found.latency,
-        "bit_exact": found.bit_exact,
-        **asdict(used),
-        "dsp_packed": packed(spec, board.family),
+        "ideal_cycles": spec.ideal if engine != "direct" else spec.compute_process().steps,
+        **simulated(spec),
+        "dsp_packed": packed(spec, load_board(BOARD).family),
     }
 
 
@@ -176,11 +122,7 @@ def main() -> None:
     )
     parser.add_argument("--layers", help="Measure these again: vgg16.conv3_1,resnet18.layer4.")
     options = parser.parse_args()
-    layers = options.layers.split(",") if options.layers else list(LAYERS)
-    unknown = [name for name in layers if name not in LAYERS]
-    if unknown:
-        remedy = f"use {', '.join(LAYERS)}"
-        raise UserError(*(Problem(None, f"there is no layer {name!r}", remedy) for name in unknown))
+    layers = chosen(options.layers, LAYERS)
     known = json.loads(RESULT.read_text())["layers"] if RESULT.exists() else []
     for made in rows(layers, known, bool(options.layers)):
         result = {

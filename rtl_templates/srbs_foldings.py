@@ -1,7 +1,7 @@
 """Which foldings of the sparse array are worth offering."""
 
 from collections.abc import Callable, Iterator
-from math import gcd
+from math import gcd, log
 from typing import Any
 
 from hwgen.beats import useful_lanes
@@ -15,20 +15,19 @@ __all__ = ["foldings"]
 #: Makes a spec of ops, pattern, banks, output lanes, stream lanes, tiles, source and target pixels.
 Make = Callable[..., Any]
 
-#: Foldings with the same steps and multipliers that the planner is offered.
-TIES = 2
+#: Ratio of the steps of one folding that is offered to those of the next.
+STEP = 1.12
 
-#: Part of the multipliers of a faster folding that a slower one may have at most to be offered.
-FEWER = 0.9
+#: Foldings of about as many steps that are offered.
+TIES = 2
 
 #: Tiles side by side that the planner is offered.
 MOST_TILES = 8
 
 
 def foldings(make: Make, op: WinogradConv2d | Conv2d | Linear, family: str) -> Iterator[Any]:
-    """Foldings that no other beats in steps and multipliers, or only just, and that nothing but the
-    array slows down; of those with as many of both, the ones with most banks, whose memories are
-    smallest."""
+    """Foldings about ``STEP`` apart in cycles that nothing but the array slows down: those that
+    waste least, and of these the ones with most banks, whose memories are smallest."""
     if obstacle(op):
         return
     pattern = pattern_of(op)
@@ -36,24 +35,23 @@ def foldings(make: Make, op: WinogradConv2d | Conv2d | Linear, family: str) -> I
     domain = op.domain if isinstance(op, WinogradConv2d) else direct(op)
     down, across = domain.counts
     parts = pattern.count(domain.input.channels)
-    found = []
+    rungs: dict[int, list[tuple[int, ...]]] = {}
     for tiles in (n for n in range(1, MOST_TILES + 1) if across % n == 0):
         for banks in (n for n in range(1, parts + 1) if parts % n == 0):
             for outs in useful_lanes(op.output.channels):
                 folds = -(-op.output.channels // outs) * (parts // banks) * pattern.kept
                 steps = down * across // tiles * folds
-                found.append((steps, tiles * banks * outs, -banks, outs, tiles))
-    least, ties = float("inf"), 0
-    for steps, multipliers, banks, outs, tiles in sorted(found):
-        if multipliers != least and multipliers > FEWER * least:
-            continue
-        ties = ties + 1 if multipliers == least else 0
-        if ties >= TIES:
-            continue
-        spec = _balanced(make, op, pattern, -banks, outs, tiles, steps)
-        if spec is not None:
-            least = multipliers
-            yield from styled(spec, family)
+                sized = steps * tiles * banks * outs, -banks, steps, outs, tiles
+                rungs.setdefault(int(log(steps, STEP)), []).append(sized)
+    for rung in rungs.values():
+        offered = 0
+        for _, banks, steps, outs, tiles in sorted(rung):
+            spec = _balanced(make, op, pattern, -banks, outs, tiles, steps)
+            if spec is not None:
+                offered += 1
+                yield from styled(spec, family)
+            if offered == TIES:
+                break
 
 
 def _balanced(

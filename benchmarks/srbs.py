@@ -1,0 +1,174 @@
+"""``make bench-srbs``: sub-row-balanced sparsity against the dense engines, simulated.
+
+python -m benchmarks.srbs                        # go on where an interrupted run stopped
+python -m benchmarks.srbs --layers vgg16.conv3_1 # measure some layers again
+
+All distinct 3x3 convolutions of stride 1, with at least 64 input channels, of VGG16 on 32x32 images
+and of ResNet-18 on 224x224, with random 8-bit weights that keep 3 (VGG16) and 4 (ResNet-18) of each
+16 input channels: by F(2x2,3x3) with weights in its domain, and by direct convolution. Each is an
+array of ``LEAST`` multipliers or a few more, in Verilator. Areas are estimates for UltraScale+.
+What the dense engine takes is read from ``winograd.json``. Writes its parts of
+``docs/benchmarks/srbs.json``, which holds accuracies as well, and from it a table and a plot.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.layers import BOARD, LAYERS, chosen, described, simulated
+from benchmarks.machine import machine, versions
+from benchmarks.srbs_table import markdown, plot
+from hwgen.board import load_board
+from hwgen.cost import area
+from hwgen.errors import UserError
+from hwgen.network import Conv2d, TensorType, WinogradConv2d
+from hwgen.network.srbs import SubRows
+from hwgen.rtl_templates import SparseSpec
+from hwgen.rtl_templates.multiply import BLOCK
+
+#: Multipliers that an array has at least, and how many times as many at most.
+LEAST, MORE = 256, 1.25
+
+RESULT = Path("docs/benchmarks/srbs.json")
+DENSE = Path("docs/benchmarks/winograd.json")
+
+PATTERNS = {"vgg16": SubRows(16, 3), "resnet18": SubRows(16, 4)}
+CHANNELS = 64
+ENGINES = ("srbs-f2", "srbs-direct")
+
+#: Activations and weights, bits, with which two tiles share a DSP block under F2.
+SHARED = 7, 6
+
+
+def pruned(rng: np.random.Generator, shape: tuple[int, ...], pattern: SubRows, bits: int):
+    """Random weights (..., C) that keep exactly ``pattern``."""
+    scores = rng.random((*shape[:-1], shape[-1] // pattern.length, pattern.length))
+    mask = (scores.argsort(-1).argsort(-1) < pattern.kept).reshape(shape)
+    most = (1 << (bits - 1)) - 1
+    values = rng.integers(1, most + 1, shape) * rng.choice([-1, 1], shape)
+    return np.where(mask, values, 0).astype(np.int8)
+
+
+def layer_op(layer: str, engine: str, bits: tuple[int, int] = (8, 8)) -> Conv2d | WinogradConv2d:
+    """The layer with random weights of its network's pattern."""
+    ins, outs, size = LAYERS[layer]
+    pattern = PATTERNS[layer.partition(".")[0]]
+    rng = np.random.default_rng(list(layer.encode()))
+    kind, same = TensorType((size, size, ins), bits[0], False), (1, 1, 1, 1)
+    bias = rng.integers(-9999, 9999, outs)
+    if engine == "srbs-direct":
+        return Conv2d(
+            kind, pruned(rng, (outs, 3, 3, ins), pattern, bits[1]), bias, bits[1], padding=same
+        )
+    zeros = np.zeros((4, 4), np.int64)
+    weights = pruned(rng, (4, 4, outs, ins), pattern, bits[1])
+    return WinogradConv2d(kind, weights, bias, bits[1], 2, zeros, zeros, padding=same)
+
+
+def smallest(op: Conv2d | WinogradConv2d) -> SparseSpec:
+    """The array of at least ``LEAST`` multipliers, and of not many more, that takes fewest LUTs."""
+    specs = [
+        spec
+        for spec in SparseSpec.foldings(op, load_board(BOARD).family)
+        if spec.style == BLOCK and LEAST <= spec.multipliers <= MORE * LEAST
+    ]
+    return min(specs, key=lambda spec: area(spec.primitives(), load_board(BOARD).family).lut)
+
+
+def per_block(layer: str, engine: str) -> float:
+    """Operations of the dense layer for each DSP block and cycle, at ``SHARED`` bits."""
+    op, family = layer_op(layer, engine, SHARED), load_board(BOARD).family
+    best = 0.0
+    for spec in SparseSpec.foldings(op, family):
+        if not spec.style.soft and LEAST <= spec.multipliers <= MORE * LEAST:
+            best = max(best, 2 * op.macs / (area(spec.primitives(), family).dsp * spec.ideal))
+    return round(best, 2)
+
+
+def measure(layer: str, engine: str) -> dict:
+    """One row."""
+    spec = smallest(layer_op(layer, engine))
+    return {
+        **described(layer, engine),
+        "S": spec.pattern.length,
+        "n": spec.pattern.kept,
+        "multipliers": spec.multipliers,
+        "banks": spec.in_lanes,
+        "out_lanes": spec.out_lanes,
+        "tiles": spec.tiles,
+        "ideal_cycles": spec.ideal,
+        **simulated(spec),
+        "operations_per_dsp_and_cycle": per_block(layer, engine),
+    }
+
+
+def rows(layers: Sequence[str], known: list[dict], again: bool) -> Iterator[list[dict]]:
+    """All rows, after each that was measured anew."""
+    found = {_key(row): row for row in known}
+    order = [(*one.split("."), engine) for one in LAYERS for engine in ENGINES]
+    for layer in layers:
+        for engine in ENGINES:
+            key = (*layer.split("."), engine)
+            if key not in found or again:
+                found[key] = measure(layer, engine)
+                print(" ".join(key), found[key]["simulated_cycles"], "cycles", flush=True)
+            yield [found[one] for one in order if one in found]
+
+
+def with_dense(made: list[dict]) -> list[dict]:
+    """Rows beside what the dense F2 array, with 8-bit weights in the domain, takes."""
+    dense = json.loads(DENSE.read_text())["layers"] if DENSE.exists() else []
+    known = {
+        (row["network"], row["layer"]): row
+        for row in dense
+        if (row["engine"], row["mode"]) == ("winograd-f2", "native")
+    }
+    found = []
+    for row in made:
+        other = known.get((row["network"], row["layer"]))
+        cycles, multipliers = (
+            (other["simulated_cycles"], other["multipliers"]) if other else (None, None)
+        )
+        found.append({**row, "dense_cycles": cycles, "dense_multipliers": multipliers})
+    return found
+
+
+def _key(row: dict) -> tuple[str, ...]:
+    return row["network"], row["layer"], row["engine"]
+
+
+def keep(**parts) -> None:
+    """Write ``parts`` beside what else is known; and from all of it the table and the plot."""
+    result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    result |= {"command": "python -m benchmarks.srbs", "machine": machine(), "tools": versions()}
+    result |= parts
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    RESULT.with_suffix(".md").write_text(markdown(result))
+    RESULT.with_suffix(".svg").write_text(plot(result))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.srbs", description="Sparse weights against dense ones"
+    )
+    parser.add_argument("--layers", help="Measure these again: vgg16.conv3_1,resnet18.layer4.")
+    options = parser.parse_args()
+    some = [layer for layer, (ins, _, _) in LAYERS.items() if ins >= CHANNELS]
+    layers = chosen(options.layers, some)
+    known = json.loads(RESULT.read_text()).get("layers", []) if RESULT.exists() else []
+    for made in rows(layers, known, bool(options.layers)):
+        keep(least_multipliers=LEAST, layers=with_dense(made))
+    print(f"{RESULT} is up to date")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from here")
