@@ -9,7 +9,7 @@ import numpy as np
 
 from hwgen.network.types import TensorType
 
-__all__ = ["depthwise", "matmul", "pad", "windows"]
+__all__ = ["both_sides", "depthwise", "matmul", "pad", "windows"]
 
 
 def pad(x: np.ndarray, padding: tuple[int, int, int, int], fill: int) -> np.ndarray:
@@ -41,6 +41,19 @@ def matmul(
     flat = np.ascontiguousarray(rows, dtype=kind).reshape(-1, columns.shape[1])
     sums = flat @ columns.T.astype(kind) + bias.astype(kind)
     return sums.astype(np.int32 if largest < 1 << 31 else np.int64).reshape(*lead, len(weights))
+
+
+def both_sides(rows: np.ndarray, columns: np.ndarray, x: np.ndarray, largest: int) -> np.ndarray:
+    """``rows x columns^T`` of every matrix of ``x`` (rows, columns, ...), exact; int64.
+
+    ``largest`` bounds the magnitude of ``x``.
+    """
+    table = np.kron(rows, columns)
+    largest *= int(np.abs(table).sum(1).max())
+    kind: type = np.float32 if largest < 1 << 24 else np.float64 if largest < 1 << 53 else np.int64
+    flat: np.ndarray = np.ascontiguousarray(x, dtype=kind).reshape(table.shape[1], -1)
+    made = (table.astype(kind) @ flat).astype(np.int64)
+    return made.reshape(len(rows), len(columns), *x.shape[2:])
 
 
 def depthwise(windows: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
