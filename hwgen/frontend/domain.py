@@ -19,8 +19,9 @@ QUANTISE = "use hwgen.nn.winograd.WinogradConv2d, and call its settle()"
 
 def domain_conv(
     graph: fx.GraphModule, call: fx.Node, source: TensorType, more: Padding
-) -> tuple[WinogradConv2d, float]:
-    """The op of a call of ``winograd_conv2d``, and what one step of its sums is in real numbers.
+) -> tuple[WinogradConv2d, tuple[float, ...]]:
+    """The op of a call of ``winograd_conv2d``, and what one step of its sums is in real numbers,
+    for each output channel.
 
     ``more`` is padding from before the call. Raises UserError.
     """
@@ -29,15 +30,16 @@ def domain_conv(
         reason = f"is made for inputs in steps of {given['input_scale']:g}, not {source.scale:g}"
         raise UserError(Problem(layer, reason, "give it the scale of what it reads"))
     weights, grid = integers_of(graph, given["weight"])
-    powers = _powers(layer, grid, len(weights))
-    _check_range(graph, given["weight"], grid, layer)
+    scales = _scales(grid, weights.shape[:2])
+    powers = _powers(layer, grid, scales)
+    _check_range(graph, given["weight"], grid, scales, layer)
     shifts = np.array(given["shifts"], np.int64)
     finest = int((powers + shifts).min())
-    step = float(grid.scale.min()) * 2.0**finest * float(source.scale)  # type: ignore[arg-type]
+    steps = scales.min(0) * 2.0**finest * float(source.scale)  # type: ignore[arg-type]
     bias = np.zeros(weights.shape[1], np.int64)
     if given["bias"] is not None:
-        bias, steps = integers_of(graph, given["bias"])
-        if steps.zero_point or not np.allclose(steps.scale, step, rtol=1e-9, atol=0):
+        bias, of_bias = integers_of(graph, given["bias"])
+        if of_bias.zero_point or not np.allclose(of_bias.scale, steps, rtol=1e-9, atol=0):
             reason = "its bias is on another grid than its sums"
             raise UserError(Problem(layer, reason, QUANTISE))
     t, bits = given["tile"] + 2, grid.bits
@@ -53,7 +55,7 @@ def domain_conv(
         given["transform_bits"],
         padding,  # type: ignore[arg-type]
     )
-    return op, step
+    return op, tuple(map(float, steps))
 
 
 def unrounded(program: fx.GraphModule, tile: int) -> tuple[list[str], fx.GraphModule]:
@@ -73,31 +75,43 @@ def _of_tile(program: fx.GraphModule, tile: int) -> list[fx.Node]:
     return [call for call in of_domain if arguments(call)["tile"] == tile]
 
 
-def _powers(layer: str, grid: Grid, taps: int) -> np.ndarray:
+def _scales(grid: Grid, shape: tuple[int, int]) -> np.ndarray:
+    """Those of each tap and output channel, ``shape``; of one dimension, those of the taps."""
+    taps, channels = shape
+    given = grid.scale.reshape(-1 if len(grid.scale) == 1 else taps, -1)
+    return np.broadcast_to(given, (taps, channels))
+
+
+def _powers(layer: str, grid: Grid, scales: np.ndarray) -> np.ndarray:
     """By which powers of two the taps' scales exceed the least of them."""
-    scales = np.broadcast_to(grid.scale, (taps,))
-    found = np.log2(scales / scales.min())
-    if grid.zero_point or np.abs(found - np.rint(found)).max() > 1e-9:
+    found = np.log2(scales / scales.min(0))
+    alike = np.abs(found - found[:, :1]).max() < 1e-9  # in every channel
+    if grid.zero_point or not alike or np.abs(found - np.rint(found)).max() > 1e-9:
         reason = "the scales of its taps are not powers of two apart"
         raise UserError(Problem(layer, reason, QUANTISE))
-    return np.rint(found).astype(np.int64)
+    return np.rint(found[:, 0]).astype(np.int64)
 
 
-def _check_range(graph: fx.GraphModule, call: fx.Node, grid: Grid, layer: str) -> None:
+def _check_range(
+    graph: fx.GraphModule, call: fx.Node, grid: Grid, scales: np.ndarray, layer: str
+) -> None:
     """Weights must fit the bits of their taps: clipped, they would be another network."""
     source = constant(call)
     assert source is not None, "the support check has seen to it"
     stored = tensor_of(graph, source).double().numpy()
-    steps = np.rint(stored / np.broadcast_to(grid.scale, len(stored)).reshape(-1, 1, 1))
-    beyond = ((steps < grid.lo) | (steps > grid.hi)).sum((1, 2))
+    steps = np.rint(stored / scales[..., None])
+    beyond = (steps < grid.lo) | (steps > grid.hi)
     if beyond.any():
         side = int(len(beyond) ** 0.5)
-        taps = [f"({n // side}, {n % side})" for n in np.flatnonzero(beyond).tolist()]
+        count = int(beyond.sum())
+        taps = [f"({n // side}, {n % side})" for n in np.flatnonzero(beyond.any((1, 2))).tolist()]
+        _, out, into = np.argwhere(beyond)[0].tolist()
         raise UserError(
             Problem(
                 layer,
-                f"{int(beyond.sum())} weights exceed the {grid.bits} bits of their taps "
-                f"{', '.join(taps[:4])}{' and others' if len(taps) > 4 else ''}",
+                f"{count} weights exceed the {grid.bits} bits of their taps "
+                f"{', '.join(taps[:4])}{' and others' if len(taps) > 4 else ''}, the first one "
+                f"from input channel {into} to output channel {out}",
                 "call its settle() after training, or give it more weight_bits",
             )
         )

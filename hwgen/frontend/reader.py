@@ -129,9 +129,8 @@ class Reader(Rounder):
 
     def _domain_conv(self, call: fx.Node) -> Value:
         source = self._settled(call, absorbs="zero")
-        op, step = domain_conv(self.graph, call, source.node.type, source.padding)
-        node = self._add(call, layer_of(call), op, source.node, scale=step)
-        return Value(node, (step,) * op.output.channels)
+        op, steps = domain_conv(self.graph, call, source.node.type, source.padding)
+        return Value(self._add(call, layer_of(call), op, source.node, scale=steps), steps)
 
     def _linear(self, call: fx.Node) -> Value:
         source = self._settled(call, signs=True)

@@ -11,11 +11,13 @@ __all__ = ["binarize", "fake_quantize", "quantize"]
 
 
 def _along(parameter: torch.Tensor, x: torch.Tensor, axis: int) -> torch.Tensor:
-    """A scalar, or one value for each place of ``axis``, shaped so that it broadcasts over x."""
+    """A scalar, or one value for each place of ``axis`` and, if it has more dimensions than one, of
+    the axes that follow, shaped so that it broadcasts over x."""
     parameter = parameter.to(torch.float64)
     if axis < 0:
         return parameter.reshape(())
-    return parameter.reshape([-1 if i == axis else 1 for i in range(x.dim())])
+    after = x.dim() - axis - parameter.dim()
+    return parameter.reshape(*[1] * axis, *parameter.shape, *[1] * after)
 
 
 def quantize(
@@ -24,7 +26,7 @@ def quantize(
     """The integers, as float64: ``clamp(round(x / scale) + zero_point, lo, hi)``.
 
     Rounds half to even. ``scale`` and ``zero_point`` hold one value, or one for each place of
-    ``axis`` if that is not -1.
+    ``axis`` if that is not -1: of two dimensions, one for each place of ``axis`` and the next.
     """
     scale, zero_point = _along(scale, x, axis), _along(zero_point, x, axis)
     return (torch.round(x.to(torch.float64) / scale) + zero_point).clamp(lo, hi)
