@@ -8,7 +8,6 @@ is over, so that it is one that the requantiser has.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -16,18 +15,25 @@ from torch import fx, nn
 
 from hwgen.compress.observers import Grid
 from hwgen.compress.places import pads
-from hwgen.compress.weights import settle_scales
-from hwgen.frontend.calls import AVERAGES, CONSTANT_OPS, WEIGHTED, calls, constant, op_of
+from hwgen.compress.roundings import (
+    LAYERS,
+    SETTLED,
+    finest,
+    grids_of,
+    is_rounding,
+    maker_of,
+    settle,
+    sources_of,
+)
+from hwgen.frontend.calls import DOMAIN_CONVS, calls, constant, op_of
 from hwgen.frontend.geometry import average_of
 from hwgen.frontend.program import arguments, put, tensor_of
 from hwgen.frontend.ratios import multipliers
 from hwgen.nn import lsq
 from hwgen.nn.quantize import fake_quantize
+from hwgen.nn.winograd import exact_winograd_conv2d, winograd_conv2d
 
 __all__ = ["Learned"]
-
-#: Sums without weights whose multiple of what they read is known. What others round is tied to it.
-_SETTLED = {"add", *AVERAGES}
 
 
 class Learned(nn.Module):
@@ -35,27 +41,44 @@ class Learned(nn.Module):
 
     ``weights`` are the program's own parameters, biases among them; ``factors`` the logarithms of
     the learned factors: as steps are above zero and of any size, it is their ratios that learn.
-    The input's steps are kept, as its values are given, and so are the outputs'.
+    The input's steps are kept, as its values are given, and so are the outputs'. Weights that are
+    zero are kept: what was pruned stays so.
     """
 
     def __init__(self, program: fx.GraphModule):
         super().__init__()
         self.program = copy.deepcopy(program)
+        self.layers = [node for node in calls(self.program) if op_of(node) in LAYERS]
+        self._learn_weights()
         self.weights = list(self.program.parameters())
-        self.layers = [node for node in calls(self.program) if op_of(node) in WEIGHTED]
-        self._grids = {n: _grid(self.program, n) for n in calls(self.program) if _rounds(n)}
+        self._grids = grids_of(self.program)
         self._set_of = _tied(self.program, list(self._grids))
         count = 1 + max((n for n in self._set_of.values() if n is not None), default=-1)
         self._of_activations = nn.Parameter(torch.zeros(count))
         self._of_weights = nn.ParameterList(
-            nn.Parameter(torch.zeros(_weight(self.program, layer).shape[0]))
-            for layer in self.layers
+            nn.Parameter(torch.zeros(_channels(self.program, layer))) for layer in self.layers
         )
         self.factors = [self._of_activations, *self._of_weights]
 
+    def _learn_weights(self) -> None:
+        """Parameters of what a program from a file has stored, and no gradients where it is zero:
+        what is pruned stays so."""
+        for layer in self.layers:
+            for place in ("weight", "bias"):
+                stored = constant(arguments(layer)[place])
+                if stored is None:
+                    continue
+                value = tensor_of(self.program, stored)
+                put(self.program, str(stored.target), value.clone(), train=True)
+                kept = value != 0
+                if place == "weight" and not kept.all():
+                    parameter = self.program.get_parameter(str(stored.target))
+                    parameter.register_hook(lambda gradient, kept=kept: gradient * kept)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, ...) -> what the program gives for it, with gradients for all parameters."""
-        return _Runner(self).run(x)
+        made = _Runner(self).run(x)
+        return made[0] if isinstance(made, tuple | list) else made  # of a program from a file
 
     def steps(self) -> dict[fx.Node, torch.Tensor]:
         """The step, or one for each output channel, of every call that rounds; float32."""
@@ -69,8 +92,11 @@ class Learned(nn.Module):
             scale = tensor_of(self.program, arguments(weight)["scale"]).float() * factors.exp()
             found[weight] = scale
             if bias is not None:
-                source = min(found[node].detach() for node in _sources(layer))
-                found[bias] = scale.detach() * source
+                sums = scale.detach()
+                if op_of(layer) in DOMAIN_CONVS:
+                    shifts = torch.tensor(arguments(layer)["shifts"])
+                    sums = (sums * 2.0 ** shifts[:, None]).amin(0)
+                found[bias] = sums * min(found[node].detach() for node in sources_of(layer))
         return found
 
     def settled(self) -> fx.GraphModule:
@@ -78,33 +104,26 @@ class Learned(nn.Module):
         program = copy.deepcopy(self.program)
         twins = dict(zip(self.program.graph.nodes, program.graph.nodes, strict=True))
         with torch.no_grad():
-            steps = {node: step.double().numpy() for node, step in self.steps().items()}
+            steps = self.steps()
         factors = self._settled_factors()
         grids = {}
         for node, grid in self._grids.items():
             # One float64 factor for a whole set: ratios within it are what they were.
             scale = grid.scale * factors[self._set_of[node]]
             grids[node] = Grid(scale, grid.zero_point, grid.hi)
-            _store(program, node, np.array(scale))
-        for layer in self.layers:
-            weight, bias = arguments(layer)["weight"], arguments(layer)["bias"]
-            kernels = _weight(self.program, layer)
-            offset = np.zeros(len(kernels))
-            if bias is not None:
-                offset = tensor_of(self.program, constant(bias)).double().numpy()  # type: ignore
-            settled, limit = settle_scales(
-                steps[weight],
-                offset,
-                _finest(grids, _sources(layer)),
-                _finest(grids, [node for node in grids if _maker(node) is layer]),
-                1 if op_of(weight) == "binarize" else arguments(weight)["hi"].bit_length() + 1,
-                kernels[0].numel(),
+            put(
+                program,
+                str(arguments(node)["scale"].target),
+                torch.tensor(scale, dtype=torch.float64),
             )
-            _store(program, weight, settled)
-            if bias is not None:
-                _store(program, bias, settled * _finest(grids, _sources(layer)).scale)
-                twins[bias].update_arg(3, -limit)
-                twins[bias].update_arg(4, limit)
+        for layer in self.layers:
+            settle(
+                program,
+                twins[layer],
+                steps[arguments(layer)["weight"]],
+                finest(grids, sources_of(layer)),
+                finest(grids, [node for node in grids if maker_of(node) is layer]),
+            )
         program.recompile()
         return program
 
@@ -120,8 +139,8 @@ class Learned(nn.Module):
                 return
             begun.add(which)
             for node in (n for n, other in self._set_of.items() if other == which):
-                maker, sources = _maker(node), _sources(node)
-                if maker is None or op_of(maker) in WEIGHTED:
+                maker, sources = maker_of(node), sources_of(node)
+                if maker is None or op_of(maker) in LAYERS:
                     continue
                 if which in (self._set_of[source] for source in sources):
                     continue  # as it was
@@ -147,6 +166,8 @@ class _Runner(fx.Interpreter):
         self._biases = {arguments(layer)["bias"] for layer in learned.layers}
 
     def run_node(self, n: fx.Node):
+        if n.op == "call_function" and op_of(n) in DOMAIN_CONVS:
+            return self._domain_conv(n)
         if n not in self._steps:
             return super().run_node(n)
         given, step = arguments(n), self._steps[n]
@@ -159,58 +180,19 @@ class _Runner(fx.Interpreter):
         zero_point = int(tensor_of(self.module, given["zero_point"]).reshape(-1)[0])  # type: ignore
         return lsq.round_to_steps(x, step, given["lo"] - zero_point, given["hi"] - zero_point)
 
-
-def _rounds(node: fx.Node) -> bool:
-    """Whether a call rounds an activation, and not a stored tensor."""
-    return op_of(node) in CONSTANT_OPS and constant(node) is None
-
-
-def _grid(program: fx.GraphModule, node: fx.Node) -> Grid:
-    given = arguments(node)
-    scale = float(tensor_of(program, given["scale"]))
-    return Grid(scale, int(tensor_of(program, given["zero_point"])), given["hi"])
-
-
-def _weight(program: fx.GraphModule, layer: fx.Node) -> torch.Tensor:
-    stored = constant(arguments(layer)["weight"])
-    assert stored is not None, "quantisation has seen to it"
-    return tensor_of(program, stored)
+    def _domain_conv(self, n: fx.Node) -> torch.Tensor:
+        given = arguments(n)
+        x, weight = self.env[given["x"]], self.env[given["weight"]]
+        bias = None if given["bias"] is None else self.env[given["bias"]]
+        if not given["transform_bits"]:
+            return exact_winograd_conv2d(x, weight, bias, given["tile"], given["padding"])
+        step = float(min(self._steps[node].detach() for node in sources_of(n)))
+        rest = given["shifts"], given["tile"], given["padding"], given["transform_bits"]
+        return winograd_conv2d(x, weight, bias, step, *rest)
 
 
-def _store(program: fx.GraphModule, node: fx.Node, scale: np.ndarray) -> None:
-    target = str(arguments(node)["scale"].target)
-    put(program, target, torch.from_numpy(np.asarray(scale, np.float64)))
-
-
-def _finest(grids: Mapping[fx.Node, Grid], nodes: list[fx.Node]) -> Grid:
-    return min((grids[node] for node in nodes), key=lambda grid: grid.scale)
-
-
-def _before(node: fx.Node) -> Iterator[fx.Node]:
-    """The tensors that a call makes its result of, without those that the program stores."""
-    return (source for source in node.all_input_nodes if constant(source) is None)
-
-
-def _sources(node: fx.Node) -> list[fx.Node]:
-    """The roundings that a call reads, through whatever lies between that has no weights."""
-    found: dict[fx.Node, None] = {}
-    for source in _before(node):
-        if _rounds(source):
-            found[source] = None
-        elif source.op == "call_function" and op_of(source) not in WEIGHTED:
-            found |= dict.fromkeys(_sources(source))
-    return list(found)
-
-
-def _maker(node: fx.Node) -> fx.Node | None:
-    """The call whose sums a rounding rounds; None if it is the network's input that it rounds."""
-    (source,) = _before(node)
-    while source.op == "call_function" and op_of(source) not in (*WEIGHTED, *_SETTLED):
-        before = list(_before(source))
-        if len(before) != 1 or _rounds(before[0]):
-            break
-        (source,) = before
-    return source if source.op == "call_function" else None
+def _channels(program: fx.GraphModule, layer: fx.Node) -> int:
+    return tensor_of(program, arguments(arguments(layer)["weight"])["scale"]).shape[-1]
 
 
 def _tied(program: fx.GraphModule, rounding: list[fx.Node]) -> dict[fx.Node, int | None]:
@@ -222,23 +204,23 @@ def _tied(program: fx.GraphModule, rounding: list[fx.Node]) -> dict[fx.Node, int
         sets.update(dict.fromkeys(together, together))
 
     (output,) = (node for node in program.graph.nodes if node.op == "output")
-    fixed = set(_sources(output))
+    fixed = set(sources_of(output))
     for pad in pads(program):  # whose numbers are on the grid as it is
-        fixed |= set(_sources(pad))
+        fixed |= set(sources_of(pad))
     first: dict[fx.Node, fx.Node] = {}
     for node in rounding:
-        maker = _maker(node)
+        maker = maker_of(node)
         if maker is None:
             fixed.add(node)
             continue
         tie(node, first.setdefault(maker, node))
-        if op_of(maker) not in (*WEIGHTED, *_SETTLED) or (
-            node in fixed and op_of(maker) not in WEIGHTED
+        if op_of(maker) not in (*LAYERS, *SETTLED) or (
+            node in fixed and op_of(maker) not in LAYERS
         ):
-            tie(node, *_sources(maker))
+            tie(node, *sources_of(maker))
     for node in calls(program):
-        if not _rounds(node) and constant(node) is None:
-            tie(*_sources(node))
+        if not is_rounding(node) and constant(node) is None:
+            tie(*sources_of(node))
     kept = set[fx.Node]().union(*(sets[node] for node in fixed))
     numbers: dict[int, int] = {}
     return {

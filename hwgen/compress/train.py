@@ -15,8 +15,9 @@ from torch import fx
 from torch.nn import functional as F
 
 from hwgen.compress.learned import Learned
+from hwgen.compress.roundings import LAYERS
 from hwgen.errors import Problem, refuse
-from hwgen.frontend.calls import CONSTANT_OPS, WEIGHTED, calls, constant, layer_of, op_of
+from hwgen.frontend.calls import CONSTANT_OPS, calls, constant, layer_of, op_of
 from hwgen.frontend.program import arguments, entries, leaving
 
 __all__ = ["Progress", "Recipe", "train"]
@@ -80,7 +81,8 @@ def train(
 
     ``images`` are as the network takes them, float32 or, for a quarter of the memory, uint8 that
     stand for pixel / 255; ``labels`` are integers (N,). ``teacher`` is the float network, in eval
-    mode. The result is on grids that ``frontend.read`` takes, of as many bits as before.
+    mode. The result is on grids that ``frontend.read`` takes, of as many bits as before; weights
+    that are zero stay zero, so a network pruned by ``prune_srbs`` keeps its pattern.
 
     Raises UserError unless ``compress.quantize`` made the program, and it takes one tensor and
     returns one, a number for each class.
@@ -128,7 +130,7 @@ def _problems(program: fx.GraphModule) -> Iterator[Problem]:
         reason = "a network with several inputs or outputs cannot be trained"
         yield Problem(None, reason, "train it in float, and quantise it")
     for node in calls(program):
-        if op_of(node) in WEIGHTED:
+        if op_of(node) in LAYERS:
             for place in ("weight", "bias"):
                 given = arguments(node)[place]
                 if given is not None and (
