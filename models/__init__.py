@@ -18,8 +18,10 @@ from torch import nn
 
 from . import finetuned, reference
 from .cifar_resnet8 import CifarResNet8
+from .cifar_vgg import CifarVGG
 from .digits_mlp import DigitsMLP
 from .fashion_cnn import FashionCNN
+from .fashion_vgg import FashionVGG
 from .kws_dscnn import KwsDSCNN
 from .mnist_snn import MnistSNN
 from .reference import Reference, ReferenceFilesError, accuracy
@@ -28,8 +30,10 @@ __all__ = ["Reference", "ReferenceFilesError", "accuracy", "load", "names"]
 
 _NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "cifar_resnet8": CifarResNet8,
+    "cifar_vgg": CifarVGG,
     "digits_mlp": DigitsMLP,
     "fashion_cnn": FashionCNN,
+    "fashion_vgg": FashionVGG,
     "kws_dscnn": KwsDSCNN,
     "mnist_snn": MnistSNN,
 }

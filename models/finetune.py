@@ -1,22 +1,25 @@
-"""Train a reference network further on few bits: `python -m hwgen.models.finetune NAME`.
+"""Train a reference network further on few bits or few weights: `python -m hwgen.models.finetune
+NAME`.
 
 What comes out, beside the checkpoint that it starts from: `w4a4.pt2`, a fake-quantised program that
-`hwgen.frontend` reads, and `w4a4.json`, its accuracy and how it was made.
+`hwgen.frontend` reads, and `w4a4.json`, its accuracy and how it was made. One that keeps 4 of every
+16 weights is called `srbs75`, or `direct75` if not in Winograd's domain.
 """
 
 import importlib
 import shlex
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import numpy as np
 import torch
 from rich.console import Console
+from torch import fx
 
-from hwgen.compress import Recipe, Settings, quantize
+from hwgen.compress import Domain, Recipe, Settings, prune_srbs, quantize
 from hwgen.compress import train as train_quantised
 from hwgen.frontend import accuracy as integer_accuracy
 from hwgen.frontend import read
@@ -26,24 +29,61 @@ from .recipe import Task, check_writable, data_option, networks, read_data, spli
 from .training import bar
 
 
+@dataclass(frozen=True)
+class Pruning:
+    """How many of every 16 weights are kept, and where: `compress.prune_srbs` says how."""
+
+    n: int
+    domain: Domain = "winograd"
+    S: int = 16
+
+    @property
+    def name(self) -> str:
+        """Of the files: `srbs75`, where three quarters are zero."""
+        kind = {"winograd": "srbs", "direct": "direct"}[self.domain]
+        return f"{kind}{100 - 100 * self.n // self.S - (100 * self.n % self.S > 0)}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a network is to become: the bits of its weights and activations, and how many weights.
+
+    The images that enter have 8 bits, as they do in their files, and logits have 16; everything
+    else has these, the first and the last layer too.
+    """
+
+    weights: int
+    activations: int
+    pruning: Pruning | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the files."""
+        return self.pruning.name if self.pruning else f"w{self.weights}a{self.activations}"
+
+    def program(self, network: reference.Reference) -> fx.GraphModule:
+        """The network so, before it is trained."""
+        settings = Settings(self.weights, {"default": self.activations, "input": 8})
+        program = quantize(network.module, network.calibration, settings)
+        if self.pruning is None:
+            return program
+        return prune_srbs(program, network.calibration, **asdict(self.pruning))
+
+
 def finetune(
     task: Task,
-    folder: Path,
+    start: Path,
     data: Path | None,
-    bits: tuple[int, int],
+    target: Target,
     recipe: Recipe,
+    out: Path,
     command: str,
     console: Console,
 ) -> dict[str, Any]:
-    """Train the network in `folder` on `bits` of weights and activations, and write both files.
-
-    The images that enter have 8 bits, as they do in their files, and logits have 16; everything
-    else has `bits`, the first and the last layer too.
-    """
+    """Train the network in `start` to be `target`, and write both files into `out`."""
     started = time.monotonic()
-    network, dataset = load(task.name, folder), read_data(task, data)
-    settings = Settings(bits[0], {"default": bits[1], "input": 8})
-    program = quantize(network.module, network.calibration, settings)
+    network, dataset = load(task.name, start), read_data(task, data)
+    program = target.program(network)
     held_out, used = split(len(dataset.train_images), network.info["seed"])
     planes = dataset.train_images.transpose(0, 3, 1, 2)
     images, labels = reference.pixels(dataset.test_images), dataset.test_labels.astype(np.int64)
@@ -70,13 +110,14 @@ def finetune(
         )
     made = read(trained)
     shipped = slice(task.shipped_tests)
-    name = f"w{bits[0]}a{bits[1]}"
+    pruned = {"pruning": asdict(target.pruning)} if target.pruning else {}
     info = {
         "name": task.name,
-        "weight_bits": bits[0],
-        "activation_bits": bits[1],
+        "weight_bits": target.weights,
+        "activation_bits": target.activations,
         "input_bits": 8,
-        "output_bits": settings.output_bits,
+        "output_bits": Settings.output_bits,
+        **pruned,
         "float_accuracy_percent": network.info["accuracy_percent"],
         "before_training_percent": before,
         "integer_accuracy_percent": integer_accuracy(made, images, labels),
@@ -92,16 +133,24 @@ def finetune(
         "torch_version": str(torch.__version__),
         "command": command,
     }
-    return finetuned.save(folder, name, trained, images[:2], info)
+    return finetuned.save(out, target.name, trained, images[:2], info)
 
 
 def command(name: str) -> click.Command:
     """The command for one reference network."""
     task: Task = importlib.import_module(f"hwgen.models.{name}.train").TASK
 
-    @click.command(name=name, help=f"Train {name} further on few bits, as it will compute.")
+    @click.command(name=name, help=f"Train {name} further, on few bits or few weights.")
     @click.option("--weights", type=click.IntRange(1, 16), default=4, show_default=True)
     @click.option("--activations", type=click.IntRange(1, 16), default=4, show_default=True)
+    @click.option("--keep", type=click.IntRange(1, 15), help="So many of every 16 weights.")
+    @click.option(
+        "--domain",
+        type=click.Choice(get_args(Domain)),
+        default="winograd",
+        show_default=True,
+        help="Where they are chosen.",
+    )
     @click.option(
         "--epochs", type=click.IntRange(min=1), default=task.finetune.epochs, show_default=True
     )
@@ -112,26 +161,38 @@ def command(name: str) -> click.Command:
         type=click.Path(file_okay=False, path_type=Path),
         default=Path(__file__).parent / name,
         show_default="the one that comes with hwgen",
-        help="The training to start from; both files are written beside it.",
+        help="The training to start from.",
+    )
+    @click.option(
+        "--out",
+        type=click.Path(file_okay=False, path_type=Path),
+        show_default="beside the training",
+        help="Where both files are written.",
     )
     @data_option(task)
     def main(
         weights: int,
         activations: int,
+        keep: int | None,
+        domain: Domain,
         epochs: int,
         seed: int,
         threads: int,
         folder: Path,
+        out: Path | None,
         data: Path | None = None,
     ) -> None:
-        check_writable(folder)
+        check_writable(out or folder)
         words = ["python", "-m", "hwgen.models.finetune", name]
         words += ["--weights", str(weights), "--activations", str(activations)]
+        if keep:
+            words += ["--keep", str(keep), "--domain", domain]
         words += ["--epochs", str(epochs), "--seed", str(seed), "--threads", str(threads)]
         torch.set_num_threads(threads)
         recipe = replace(task.finetune, epochs=epochs, seed=seed)
-        bits = weights, activations
-        info = finetune(task, folder, data, bits, recipe, shlex.join(words), Console())
+        target = Target(weights, activations, Pruning(keep, domain) if keep else None)
+        command, console = shlex.join(words), Console()
+        info = finetune(task, folder, data, target, recipe, out or folder, command, console)
         click.echo(
             f"{info['integer_accuracy_percent']:.2f} % in integers on {info['accuracy_images']} "
             f"test images ({info['float_accuracy_percent']:.2f} % in float) after "
@@ -143,7 +204,7 @@ def command(name: str) -> click.Command:
 
 @click.command(cls=networks(command))
 def main() -> None:
-    """Train a reference network further on few bits, as it will compute."""
+    """Train a reference network further, on few bits or few weights."""
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from .reference import Reference, ReferenceFilesError
 def save(
     folder: Path, bits: str, program: fx.GraphModule, frames: np.ndarray, info: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write both files of `bits` into `folder`; `frames` are two inputs or more. Returns the
-    second one's content, which holds the hash of the first."""
+    """Write both files of `bits` into `folder`, which is made if need be; `frames` are two inputs
+    or more. Returns the second one's content, which holds the hash of the first."""
+    folder.mkdir(parents=True, exist_ok=True)
     dynamic = ({0: torch.export.Dim.AUTO},)
     exported = torch.export.export(program, (torch.from_numpy(frames),), dynamic_shapes=dynamic)
     torch.export.save(exported, folder / f"{bits}.pt2")

@@ -51,14 +51,14 @@ def measure(task: Task, folder: Path, data: Path | None) -> Iterator[str]:
         f"{task.name} on {len(images)} test images: {measured:.2f} % in float, "
         f"{found['integer_accuracy_percent']:.2f} % in integers of {bits} bits"
     )
-    for path in sorted(folder.glob("w*a*.pt2")):
+    for path in sorted(folder.glob("*.pt2")):
         trained = finetuned.load(folder, path.stem, network)
         found = {
             "integer_accuracy_percent": accuracy(read(trained.module), images, labels),  # type: ignore
             "accuracy_images": len(images),
         }
         _write(path.with_suffix(".json"), trained.info | found)
-        yield f"trained on its bits, {path.stem}: {found['integer_accuracy_percent']:.2f} %"
+        yield f"trained further, {path.stem}: {found['integer_accuracy_percent']:.2f} %"
 
 
 def _write(path: Path, info: Mapping[str, Any]) -> None:
