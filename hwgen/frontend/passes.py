@@ -9,12 +9,16 @@ from hwgen.frontend.calls import (
     ACTIVATIONS,
     AVERAGES,
     CLIPS,
+    CONCATS,
+    CONSTANTS,
     MAX_POOLS,
     RESHAPES,
+    SUMS,
     UNCHANGED,
     UPSAMPLES,
     calls,
     op_of,
+    read_by,
 )
 from hwgen.frontend.geometry import average_of
 from hwgen.frontend.program import leaving
@@ -73,24 +77,30 @@ def plain_flatten(program: fx.GraphModule) -> None:
 
 
 def hoist_activations(program: fx.GraphModule) -> None:
-    """A ReLU behind a pool or flatten to before it, where the rounding of sums does it."""
-    for node in calls(program):
-        if op_of(node) not in ACTIVATIONS:
-            continue
-        source: fx.Node = node.args[0]  # type: ignore[assignment]
-        while _commutes(program, node, source):
-            before: fx.Node = source.args[0]  # type: ignore[assignment]
-            with program.graph.inserting_before(source):
-                clip = program.graph.node_copy(node)
+    """A ReLU behind a pool, flatten or concatenation to before it, where the rounding of sums does
+    it."""
+    waiting = [node for node in calls(program) if op_of(node) in ACTIVATIONS]
+    while waiting:
+        node = waiting.pop()
+        if _commutes(program, node, node.args[0]):  # type: ignore[arg-type]
+            waiting += _hoisted(program.graph, node)
+
+
+def _hoisted(graph: fx.Graph, node: fx.Node) -> list[fx.Node]:
+    """What takes the place of ``node``: an activation of each tensor that its source reads."""
+    source: fx.Node = node.args[0]  # type: ignore[assignment]
+    made = {}
+    with graph.inserting_before(source):
+        for before in dict.fromkeys(read_by(source)):
+            made[before] = clip = graph.node_copy(node)
             clip.meta = dict(node.meta) | {"shape": before.meta.get("shape")}
             clip.update_arg(0, before)
-            if len(source.users) > 1:  # others read it unclipped
-                with program.graph.inserting_before(source):
-                    source = program.graph.node_copy(source)
-            source.update_arg(0, clip)
-            node.replace_all_uses_with(source)
-            program.graph.erase_node(node)
-            node, source = clip, before
+        if len(source.users) > 1:  # others read it unclipped
+            source = graph.node_copy(source)
+    source.args = fx.map_arg(source.args, lambda read: made.get(read, read))
+    node.replace_all_uses_with(source)
+    graph.erase_node(node)
+    return [*made.values()]
 
 
 def _commutes(program: fx.GraphModule, node: fx.Node, source: fx.Node) -> bool:
@@ -101,7 +111,16 @@ def _commutes(program: fx.GraphModule, node: fx.Node, source: fx.Node) -> bool:
         return len(slopes_of(program, node)) == 1  # a slope is one channel's
     # A part that others read otherwise would be rounded whole, and once more.
     alone = len(source.users) == 1
+    if op_of(source) in CONCATS:
+        sums = all(_is_sum(read) for read in read_by(source))
+        return alone and sums and (op_of(node) in CLIPS or len(slopes_of(program, node)) == 1)
     return op_of(source) == "flatten" or (op_of(source) in UPSAMPLES and alone)
+
+
+def _is_sum(node: fx.Node) -> bool:
+    """Whether one call alone reads it, and its rounding can do what that call does."""
+    made = node.op == "call_function" and op_of(node) in {*SUMS, *CONSTANTS}
+    return made and len(node.users) == 1
 
 
 def merge_activations(program: fx.GraphModule) -> None:

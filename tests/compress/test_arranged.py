@@ -131,6 +131,16 @@ def test_concatenated_tensors_share_a_grid():
     assert heads.output.op.is_plain and heads.output.type.bits == 16
 
 
+def test_an_activation_behind_a_concatenation_is_done_before_it():
+    torch.manual_seed(0)
+    network = check(quantize(NETS["fire"](), IMAGES))
+    rounded = [node.name for node in network if isinstance(node.op, Requantise)]
+    assert rounded == [f"{name}.requantise" for name in ("squeeze", "one", "three", "last")]
+    (cat,) = (node for node in network if isinstance(node.op, Concat))
+    assert cat.op.is_plain and not cat.type.signed
+    assert all(network[f"{name}.requantise"].op.lo == 0 for name in ("one", "three"))
+
+
 def test_tensors_of_other_bits_are_aligned_exactly():
     torch.manual_seed(0)
     activations = {"a": 4, "b": 7, "default": 8}
