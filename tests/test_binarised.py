@@ -195,6 +195,45 @@ class Usual(nn.Module):
         return fake_quantize(x, self.one, self.none, -32, 31, -1)
 
 
+class Pooled(Usual):
+    """With max-pooling before batch norm, as in BinaryNet (Courbariaux et al. 2016)."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(5, 4)
+
+    def forward(self, x):
+        x = fake_quantize(x, self.one, self.none, 0, 15, -1)
+        weight = fake_quantize(self.conv1.weight, self.eighth, self.nones, -2, 1, 0)
+        x = F.max_pool2d(F.conv2d(x, weight), 2, padding=1)
+        x = binarize(F.hardtanh(self.bn1(x)), self.one, -1)
+        x = F.conv2d(x, binarize(self.conv2.weight, self.one, -1), self.conv2.bias)
+        x = binarize(F.max_pool2d(x, 2), self.one, -1)
+        x = F.linear(torch.flatten(x, 1), binarize(self.fc.weight, self.one, -1))
+        return fake_quantize(x, self.one, self.none, -32, 31, -1)
+
+
+def test_pooling_between_a_layer_and_its_signs(tmp_path):
+    torch.manual_seed(3)
+    model, images = Pooled().eval(), torch.randint(0, 16, (200, 1, 8, 8)).float()
+    assert model.bn1.weight.min() < 0 < model.bn1.weight.max()
+    network = read(load(model, images[:2]))
+    names = [node.name for node in network]
+    assert names == [
+        "input", "conv1", "conv1.sign", "max_pool2d.before", "max_pool2d.before.sign",
+        "max_pool2d", "max_pool2d.after", "max_pool2d.after.sign",
+        "conv2", "conv2.sign", "max_pool2d_1", "fc", "fc.requantise",
+    ]  # fmt: skip
+    with torch.no_grad():
+        wanted = model(images).numpy()
+    assert len(np.unique(wanted)) > 5
+    assert np.array_equal(network.compute(quantise_input(network, images)), wanted)
+    report = flow.build(model, "ulx3s", tmp_path / "b", images.numpy(), fps=20_000)
+    assert report["largest_lsb"] == 0
+    found = flow.simulate(tmp_path / "b", 5)
+    assert found.bit_exact and found.cycles_exact
+
+
 def test_batch_norm_before_signs(tmp_path):
     torch.manual_seed(3)
     model, images = Usual().eval(), torch.randint(0, 16, (50, 1, 6, 6)).float()

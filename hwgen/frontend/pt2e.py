@@ -40,6 +40,7 @@ from hwgen.frontend.decomposed import (
     is_quantize,
 )
 from hwgen.frontend.passes import ACTIVATIONS_FIRST, PLAIN, bypass
+from hwgen.frontend.pooled_signs import pool_signs
 from hwgen.frontend.program import ORIGIN, arguments, build, put, set_argument, tensor_of
 from hwgen.frontend.rescaled import fold_rescaled
 from hwgen.nn.quantize import fake_quantize
@@ -60,6 +61,7 @@ def adopt(program: fx.GraphModule) -> fx.GraphModule:
         program.meta[ORIGIN] = "hwgen"
         program.meta["hwgen_notes"] = (("quantised by", "hwgen, before"),)
         refuse(problems(program))
+        pool_signs(program)
         fold_rescaled(program)
         return program.double()
     found = _Adoption(program)
