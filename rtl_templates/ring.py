@@ -20,6 +20,8 @@ class Level(Elaboratable):
         There is a free slot.
     ready : Signal(1), out
         The current step of ``reader`` finds what it reads.
+    released : Signal, out
+        Slots that are given up in this cycle.
     """
 
     def __init__(self, capacity: int, read: Read, reader: Sequencer):
@@ -27,6 +29,7 @@ class Level(Elaboratable):
         self.write = Signal()
         self.room = Signal()
         self.ready = Signal()
+        self.released = Signal(range(max(read.release) + 1))
 
     def elaborate(self, platform):
         m = Module()
@@ -34,11 +37,10 @@ class Level(Elaboratable):
         # Below zero: slots given up before they came, rows that no strip reads.
         least = min(0, read.span - max(read.release))
         level = Signal(range(least, self.capacity + 1))
-        released = Signal(range(max(read.release) + 1))
         for loop, amount in zip((*range(read.depth), -1), read.release, strict=True):
             with m.If(reader.step & reader.moves[loop]):
-                m.d.comb += released.eq(amount)
-        m.d.sync += level.eq(level + self.write - released)
+                m.d.comb += self.released.eq(amount)
+        m.d.sync += level.eq(level + self.write - self.released)
         m.d.comb += [
             self.room.eq(level != self.capacity),
             self.ready.eq((level >= read.span) | ~reader.begins(read.depth)),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from amaranth import C, Cat, Elaboratable, Module, Mux, Signal, signed
+from amaranth import C, Cat, Const, Elaboratable, Module, Mux, Signal, signed
 
 from hwgen.network import Leaky, SpikingLinear
 from hwgen.network.types import signed_bits
@@ -18,7 +18,7 @@ from hwgen.primitives import Adder, Compare, Logic, Memory, Multiplier, Part, Re
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates import constant
 from hwgen.rtl_templates.constant import times
-from hwgen.rtl_templates.memory import Ram, Rom, words_of
+from hwgen.rtl_templates.memory import Ram, Rom, rom_part, words_of
 from hwgen.rtl_templates.pipeline import delay, register, split
 
 __all__ = ["LATENCY", "PIPELINE", "Folding", "Soma", "soma_parts"]
@@ -97,39 +97,54 @@ class Folding:
             name for name, (values, _) in self.constants.items() if len(np.unique(values)) > 1
         )
 
+    @property
+    def shifted(self) -> bool:
+        """Whether membranes leak by a shift alone."""
+        first = int(self.op.decay[0])
+        return "decay" not in self.stored and first > 0 and constant.is_shift(first)
+
 
 def soma_parts(folding: Folding) -> Iterator[Part]:
     """Parts of a ``Soma``."""
     op, units, bits = folding.op, folding.units, folding.op.membrane_bits
     yield Memory(folding.words, folding.word_bits, "ram")
     yield Register(4 * (folding.words - 1).bit_length() + 12)
-    yield Adder(bits + 1, units)  # membrane and synapse
+    yield MuxPart(bits, 2, 2 * units)  # fresh or stored; the sum, or what the next step starts from
+    yield Adder(bits, 2 * units)  # the synapse; the bias
     if "threshold" in folding.stored:
         yield Compare(bits, units)
     else:
-        yield Logic(bits // 3 * units)
-    # What leaks by a shift alone is a part of the membrane that is kept anyway.
-    shifted = "decay" not in folding.stored and constant.is_shift(max(1, int(op.decay[0])))
-    yield Register(((3 if shifted else 4) * bits + 1) * units)
-    yield Adder(bits, 2 * units)  # leak, and reset
-    yield MuxPart(bits, 2, 3 * units)  # fresh or stored, less the threshold or not, which result
+        yield Logic(bits // 2 * units)
+    # The sum, what is left, whether it spiked; a product is subtracted later, so it waits as well.
+    waiting = 3 if folding.shifted or not op.decay.any() else 4
+    yield Register((waiting * bits + 1) * units)
+    if op.decay.any():
+        yield Adder(bits, units)
+    if "decay" in folding.stored:
+        yield Multiplier(bits, folding.constants["decay"][1], units, "soma")
+    else:
+        yield from constant.parts(bits, int(op.decay[0]), units)
     if op.saturates:
         yield Compare(bits, 2 * units, constant=True)
         yield MuxPart(bits, 3, 2 * units)
-    if op.bias.any():
-        yield Adder(bits, units, constant="bias" not in folding.stored)
-    if "decay" in folding.stored:
-        yield Multiplier(bits, folding.constants["decay"][1], units, "soma")
-    elif op.decay.any():
-        yield from constant.parts(bits, int(op.decay[0]), units)
+    if op.reset == "subtract":
+        lowered = 1 + max(folding.constants[name][1] for name in ("bias", "threshold"))
+        yield MuxPart(lowered, 2, units)
+        if {"bias", "threshold"} & {*folding.stored}:
+            yield Adder(lowered, units)
+            yield Register(lowered * units)
+    elif op.reset == "zero":
+        yield MuxPart(bits, 2, units)
     if folding.largest:
         yield Compare(bits, units)
-        yield MuxPart(bits, 2, units)
+        yield MuxPart(bits, 2, 2 * units)
         yield Register(bits * units)
     if folding.stored:
-        width = units * sum(folding.constants[name][1] for name in folding.stored)
-        yield Memory(folding.words, width, "rom")
-        yield Register(width)
+        names = folding.stored
+        found = [folding.constants[name] for name in names]
+        columns = [folding.per_word(values) & (1 << bits) - 1 for values, bits in found]
+        yield rom_part(np.concatenate(columns, axis=1), max(bits for _, bits in found))
+        yield Register(units * folding.constants["bias"][1] * ("bias" in names))
 
 
 class Soma(Elaboratable):
@@ -186,23 +201,14 @@ class Soma(Elaboratable):
             # Cycle 2: add, compare, leak.
             total = register(m, self._clip(m, v + weight), f"total{n}")
             spiked = register(m, v > threshold, f"spiked{n}")
-            dropped = 0
-            if op.decay.any():
-                product = v * decay if "decay" in folding.stored else times(v, int(op.decay[0]))
-                dropped = register(m, product >> op.decay_shift, f"dropped{n}")
-            before = register(m, v, f"before{n}")
+            left = self._left(m, v, decay, n)
+            added = bias if isinstance(bias, Const) else register(m, bias, f"bias{n}")
             # Cycle 3: what goes into the next step.
-            held = bias, threshold
-            if folding.stored:
-                held = [register(m, x) if isinstance(x, Signal) else x for x in held]
             fired = register(m, fires, f"fired{n}")
-            left = before - dropped
-            kept = {
-                "subtract": left - Mux(spiked, held[1], 0),
-                "zero": Mux(spiked, 0, left),
-                "none": left,
-            }[op.reset]
-            following = self._clip(m, kept + held[0])
+            if op.reset == "subtract":  # from the bias, which has fewer bits than a membrane
+                added = Mux(spiked, self._lowered(m, bias, threshold, n), added)
+            kept = Mux(spiked, 0, left) if op.reset == "zero" else left
+            following = self._clip(m, kept + added)
             result = Mux(fired, following, total)[:bits]
             if folding.largest:
                 before_best = Mux(fresh, op.limits[0], cell[bits:].as_signed())
@@ -220,6 +226,23 @@ class Soma(Elaboratable):
             memory.write_data.eq(Cat(results)),
         ]
         return m
+
+    def _left(self, m, v, decay, n):
+        """What is left of ``v`` after the leak, in the next cycle."""
+        op, bits = self.folding.op, self.folding.op.membrane_bits
+        if not op.decay.any():
+            return register(m, v, f"left{n}")
+        product = v * decay if isinstance(decay, Signal) else times(v, int(op.decay[0]))
+        dropped = product >> op.decay_shift
+        if self.folding.shifted:  # what is left lies between 0 and v
+            return register(m, (v - dropped)[:bits].as_signed(), f"left{n}")
+        return register(m, v, f"before{n}") - register(m, dropped, f"dropped{n}")
+
+    def _lowered(self, m, bias, threshold, n):
+        """``bias - threshold``, in the next cycle."""
+        if isinstance(bias, Const) and isinstance(threshold, Const):
+            return C(bias.value - threshold.value)
+        return register(m, bias - threshold, f"lowered{n}")
 
     def _clip(self, m, value):
         """``value`` clipped to a membrane; in a layer that never clips, just its low bits."""

@@ -16,7 +16,8 @@ from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.memory import LutRam, Ram
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.queue import Queue, depth_for
-from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.rtl_templates.ring import Level
+from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
 from hwgen.schedule import Process, Put, Read, Schedule, Take, Write
 
 __all__ = ["RateSpec", "ReadoutSpec"]
@@ -82,20 +83,25 @@ class RateSpec:
         read = Read("frame", 0, self.folds, (self.folds,))
         return Process((self.op.steps, self.folds), puts=(put,), read=read)
 
+    @property
+    def moves(self) -> list[int]:
+        """How far the address of the beat in use moves with each loop."""
+        return deltas((self.op.steps, self.folds), (0, 1), self.folds)
+
     def schedule(self) -> Schedule:
         return Schedule(
             {"fill": self.fill_process(), "code": self.code_process()}, {"frame": self.capacity}
         )
 
     def primitives(self) -> list[Part]:
-        width, bits = self.inputs[0].width, self.capacity.bit_length()
+        bits = (self.capacity - 1).bit_length()
         return [
-            *Sequencer.primitives(self.fill_process()),
             *Sequencer.primitives(self.code_process()),
-            Memory(self.capacity, width, "ram"),
-            Register(3 * bits + POLYNOMIAL[0] + width + self.lanes),
-            Adder(bits, 3),
-            Compare(bits, 2, constant=True),
+            *Level.primitives(self.capacity),
+            *Pointer.primitives(self.moves, bits),
+            Memory(self.capacity, self.inputs[0].width, "ram"),
+            Register(bits + POLYNOMIAL[0] + self.inputs[0].width + self.lanes),
+            Adder(bits, constant=True),
             Logic(self.lanes + POLYNOMIAL[0]),
             MuxPart(POLYNOMIAL[0]),
             Compare(self.op.input.bits, self.lanes),
@@ -122,29 +128,24 @@ class Rate(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, source = self.spec, self.spec.inputs[0]
-        process, capacity = spec.code_process(), spec.capacity
+        process = spec.code_process()
         m.submodules.sequencer = code = Sequencer(process)
         m.submodules.queue = queue = Queue(spec.outputs[0].width, process.puts[0].depth)
-        m.submodules.frame = ram = Ram(capacity, source.width)
+        m.submodules.frame = ram = Ram(spec.capacity, source.width)
+        m.submodules.level = level = Level(spec.capacity, process.read, code)
+        m.submodules.pointer = pointer = Pointer(code, spec.moves, len(ram.address))
         wiring.connect(m, queue.o, wiring.flipped(self.o))
-        level = Signal(range(capacity + 1))
-        leaving = Signal.like(level)
-        taken = self.i.valid & self.i.ready
-        base, tail = Signal.like(ram.address), Signal.like(ram.address)
+        tail = Signal.like(ram.address)
+        m.d.sync += tail.eq(tail + level.write)
         m.d.comb += [
-            self.i.ready.eq(level != capacity),
-            leaving.eq(Mux(code.step & code.moves[-1], spec.folds, 0)),
-            code.step.eq(((level >= spec.folds) | ~code.begins(0)) & queue.room),
+            self.i.ready.eq(level.room),
+            level.write.eq(self.i.valid & self.i.ready),
+            code.step.eq(level.ready & queue.room),
             queue.reserve.eq(code.step),
-            ram.write.eq(taken),
+            ram.write.eq(level.write),
             ram.write_address.eq(tail),
             ram.write_data.eq(self.i.payload),
-            ram.address.eq(base + code.index[1]),
-        ]
-        m.d.sync += [
-            level.eq(level + taken - leaving),
-            tail.eq(tail + taken),
-            base.eq(base + leaving),
+            ram.address.eq(pointer.value),
         ]
 
         # The 16 bits before the first that the beat uses, the most recent lowest.

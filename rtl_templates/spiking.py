@@ -15,10 +15,12 @@ import numpy as np
 
 from hwgen.beats import Beats
 from hwgen.network import Leaky, SpikingLinear
-from hwgen.primitives import Adder, Compare, Logic, Memory, Part, Register
+from hwgen.primitives import ROM_WORDS, Adder, Logic, Memory, Part, Register
 from hwgen.primitives import Mux as MuxPart
+from hwgen.rtl_templates.memory import rom_part
 from hwgen.rtl_templates.queue import Queue, depth_for
-from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.rtl_templates.ring import Level
+from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
 from hwgen.rtl_templates.soma import LATENCY, Folding, soma_parts
 from hwgen.rtl_templates.spiking_core import DirectCore, SpikingCore
 from hwgen.schedule import FIRST, LAST, LATER, Process, Put, Read, Schedule, Take, Trips, Write
@@ -138,6 +140,9 @@ class SpikingSpec(_Layer):
         synapses = op.input.channels * folding.words
         event = self.address_bits + 1
         codebook_bits = folding.weight_bits
+        rom = Memory(synapses, self.units * op.index_bits, "rom")
+        if synapses <= ROM_WORDS:
+            rom = rom_part(self.synapse_words(), op.index_bits)
         # A table of 2^b entries a bit, which six inputs at a time decide.
         luts = max(1, len(op.codebook) // 16)
         return [
@@ -147,12 +152,14 @@ class SpikingSpec(_Layer):
             Adder(lanes, constant=True),
             MuxPart(lanes),
             Logic(2 * lanes),
+            *Level.primitives(EVENTS),
             Memory(EVENTS, event, "lutram"),
-            Register(16),
-            Adder(5, 3, constant=True),
-            Memory(synapses, self.units * op.index_bits, "rom"),
+            Register(10),
+            Adder(5, 2, constant=True),
+            rom,
             Register((synapses - 1).bit_length()),
-            Adder((synapses - 1).bit_length()),
+            Adder((synapses - 1).bit_length(), constant=True),
+            MuxPart((synapses - 1).bit_length()),
             Logic(codebook_bits * self.units * luts),
             Register(codebook_bits * self.units),
             *soma_parts(folding),
@@ -206,21 +213,27 @@ class LeakySpec(_Layer):
             read=Read("currents", 0, words, (words,)),
         )
 
+    @property
+    def moves(self) -> list[int]:
+        """How far the address of the currents moves with each loop."""
+        words = self.folding.words
+        return deltas((self.op.steps, 2, self.folding.folds), (0, 0, 1), words)
+
     def schedule(self) -> Schedule:
         return Schedule(
             {"fill": self.fill_process(), "core": self.core_process()}, {"currents": self.capacity}
         )
 
     def primitives(self) -> list[Part]:
-        bits = self.capacity.bit_length()
+        bits = (self.capacity - 1).bit_length()
         width = self.inputs[0].width
         return [
-            *Sequencer.primitives(self.fill_process()),
             *Sequencer.primitives(self.core_process()),
+            *Level.primitives(self.capacity),
+            *Pointer.primitives(self.moves, bits),
             Memory(self.capacity, width, "ram"),
-            Register(3 * bits + width),
-            Adder(bits, 3),
-            Compare(bits, 2, constant=True),
+            Register(bits + width),
+            Adder(bits, constant=True),
             *soma_parts(self.folding),
             *Queue.primitives(self.outputs[0].width, self.core_process().puts[0].depth),
         ]

@@ -4,13 +4,13 @@ from functools import reduce
 from operator import or_
 
 from amaranth import C, Cat, Elaboratable, Module, Mux, Signal, signed
-from amaranth.hdl import Assert
 from amaranth.lib import stream, wiring
 
 from hwgen.rtl_templates.memory import LutRam, Ram, Rom, words_of
 from hwgen.rtl_templates.pipeline import delay, ports, register, split
 from hwgen.rtl_templates.queue import Queue
-from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.rtl_templates.ring import Level
+from hwgen.rtl_templates.sequencer import Pointer, Sequencer
 from hwgen.rtl_templates.soma import LATENCY, Soma
 
 __all__ = ["DirectCore", "Scanner", "SpikingCore"]
@@ -25,28 +25,33 @@ class Scanner(Elaboratable):
         Beats of spikes.
     offered : Signal(1), out
         There is an event: ``address`` has spiked, or, with ``end``, the step is over.
-    release : Signal(1), in
-        The event is done with.
+
+    Parameters
+    ----------
+    core : Sequencer
+        Of the process that reads the events.
     """
 
-    def __init__(self, spec, capacity: int):
-        self.spec, self.capacity = spec, capacity
+    def __init__(self, spec, core: Sequencer):
+        self.spec, self.core = spec, core
         self.i = stream.Signature(spec.lanes).flip().create(path=("i",))
-        self.offered, self.end, self.release = Signal(), Signal(), Signal()
+        self.offered, self.end = Signal(), Signal()
         self.address = Signal(max(1, spec.address_bits))
 
     def elaborate(self, platform):
         m = Module()
-        spec, lanes, capacity = self.spec, self.spec.lanes, self.capacity
+        spec, lanes, core = self.spec, self.spec.lanes, self.core
+        capacity = spec.schedule().rings["events"]
         m.submodules.sequencer = scan = Sequencer(spec.scan_process())
         last_beat = scan.index[1] == spec.inputs[0].folds - 1
         taking = ~scan.index[2]
-        level = Signal(range(capacity + 1))
+        read = spec.core_process().read
+        m.submodules.level = level = Level(capacity, read, core)
         rest, pending = Signal(lanes), Signal(lanes)
         end = ~taking & (rest == 0)
         m.d.comb += [
             self.i.ready.eq(taking),
-            scan.step.eq(Mux(taking, self.i.valid, level != capacity)),
+            scan.step.eq(Mux(taking, self.i.valid, level.room)),
             pending.eq(Mux(taking, self.i.payload, rest & (rest - 1))),
             scan.ends.eq((pending == 0) & (~last_beat | end)),
         ]
@@ -61,23 +66,17 @@ class Scanner(Elaboratable):
         beat = scan.index[1][: (spec.inputs[0].folds - 1).bit_length()]
         m.submodules.events = events = LutRam(capacity, len(self.address) + 1)
         head, tail = Signal(range(capacity)), Signal(range(capacity))
-        write = scan.step & ~taking
-        m.d.sync += [
-            head.eq(head + self.release),
-            tail.eq(tail + write),
-            level.eq(level + write - self.release),
-        ]
+        m.d.sync += [head.eq(head + level.released), tail.eq(tail + level.write)]
         m.d.comb += [
-            events.write.eq(write),
+            level.write.eq(scan.step & ~taking),
+            events.write.eq(level.write),
             events.write_address.eq(tail),
             events.write_data.eq(Cat(end, *lane, beat)),
             events.address.eq(head),
-            self.offered.eq(level != 0),
+            self.offered.eq(level.ready),
             self.end.eq(events.data[0]),
             self.address.eq(events.data[1:]),
         ]
-        if platform is None:
-            m.d.sync += Assert(~(self.release & (level == 0)))
         return m
 
 
@@ -93,18 +92,16 @@ class SpikingCore(wiring.Component):
         spec, op, folding = self.spec, self.spec.op, self.spec.folding
         process = spec.core_process()
         put = process.puts[0]
-        m.submodules.scanner = scanner = Scanner(spec, spec.schedule().rings["events"])
         m.submodules.sequencer = core = Sequencer(process)
+        m.submodules.scanner = scanner = Scanner(spec, core)
         m.submodules.soma = soma = Soma(folding, self.name)
         m.submodules.queue = queue = Queue(spec.outputs[0].width, put.depth)
         wiring.connect(m, wiring.flipped(self.i), scanner.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         putting = core.selects(put.at)
-        first, done = core.begins(2), core.index[2] == folding.folds - 1
         m.d.comb += [
             core.ends.eq(scanner.end),
             core.step.eq(scanner.offered & (queue.room | ~putting)),
-            scanner.release.eq(core.step & done),
             soma.step.eq(core.step),
             soma.fires.eq(scanner.end),
             soma.fresh.eq((core.index[0] == 0) & ~core.index[1]),
@@ -119,7 +116,7 @@ class SpikingCore(wiring.Component):
         rom = Rom(words, folding.units * op.index_bits, f"{self.name}_synapses")
         m.submodules.synapses = rom
         following = Signal.like(rom.address)
-        m.d.comb += rom.address.eq(Mux(first, scanner.address, following))
+        m.d.comb += rom.address.eq(Mux(core.begins(2), scanner.address, following))
         with m.If(core.step):
             m.d.sync += following.eq(rom.address + op.input.channels)
         for weight, index in zip(
@@ -149,21 +146,21 @@ class DirectCore(wiring.Component):
         m = Module()
         spec, op, folding = self.spec, self.spec.op, self.spec.folding
         process = spec.core_process()
-        put, words, capacity = process.puts[0], folding.words, spec.capacity
+        put = process.puts[0]
         m.submodules.sequencer = core = Sequencer(process)
         m.submodules.soma = soma = Soma(folding, self.name)
         m.submodules.queue = queue = Queue(spec.outputs[0].width, put.depth)
+        m.submodules.currents = ram = Ram(spec.capacity, spec.inputs[0].width)
+        m.submodules.level = level = Level(spec.capacity, process.read, core)
+        m.submodules.pointer = pointer = Pointer(core, spec.moves, len(ram.address))
         wiring.connect(m, queue.o, wiring.flipped(self.o))
-
-        level, room = Signal(range(capacity + 1)), Signal()
-        putting, taken = core.selects(put.at), self.i.valid & self.i.ready
-        leaving = Signal.like(level)
-        begins = core.begins(0)
+        putting = core.selects(put.at)
+        tail = Signal.like(ram.address)
+        m.d.sync += tail.eq(tail + level.write)
         m.d.comb += [
-            room.eq(level != capacity),
-            self.i.ready.eq(room),
-            leaving.eq(Mux(core.step & core.moves[-1], words, 0)),
-            core.step.eq(((level >= words) | ~begins) & (queue.room | ~putting)),
+            self.i.ready.eq(level.room),
+            level.write.eq(self.i.valid & self.i.ready),
+            core.step.eq(level.ready & (queue.room | ~putting)),
             soma.step.eq(core.step),
             soma.fires.eq(core.index[1]),
             soma.fresh.eq((core.index[0] == 0) & (core.index[1] == 0)),
@@ -171,19 +168,10 @@ class DirectCore(wiring.Component):
             queue.reserve.eq(core.step & putting),
             queue.push.eq(delay(m, core.step & putting, LATENCY - 1, "put")),
             queue.data.eq(soma.out),
-        ]
-        m.submodules.currents = ram = Ram(capacity, spec.inputs[0].width)
-        base, tail = Signal.like(ram.address), Signal.like(ram.address)
-        m.d.sync += [
-            level.eq(level + taken - leaving),
-            tail.eq(tail + taken),
-            base.eq(base + leaving),
-        ]
-        m.d.comb += [
-            ram.write.eq(taken),
+            ram.write.eq(level.write),
             ram.write_address.eq(tail),
             ram.write_data.eq(self.i.payload),
-            ram.address.eq(base + core.index[2]),
+            ram.address.eq(pointer.value),
         ]
         given = split(ram.data, folding.units, op.input.bits, op.input.signed)
         for weight, current in zip(soma.weights, given, strict=True):

@@ -6,6 +6,7 @@ step), so networks of either can be read. ``step`` is the same on integers: what
 """
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -77,9 +78,15 @@ def rate_code(x: torch.Tensor, steps: int, bits: int = 8) -> torch.Tensor:
     if isinstance(x, fx.Proxy):  # a network that is traced keeps the call as it is
         return x.tracer.create_proxy("call_function", rate_code, (x, steps, bits), {})
     hi = (1 << bits) - 1
-    levels = RateCode(TensorType((x.shape[1],), bits, False), steps).levels
+    levels = _coding(x.shape[1], steps, bits).levels
     integers = (x * hi).round().clamp(0, hi)
     return (integers > torch.from_numpy(levels)[:, None]).to(x.dtype)
+
+
+@lru_cache(8)
+def _coding(inputs: int, steps: int, bits: int) -> RateCode:
+    """Kept, as a batch takes less time than its levels."""
+    return RateCode(TensorType((inputs,), bits, False), steps)
 
 
 class Steps(nn.Module):
