@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -15,7 +15,6 @@ from hwgen.compress import Settings
 from hwgen.emit import check_target, write_build, write_ip
 from hwgen.errors import Problem, UserError, together
 from hwgen.frontend import (
-    count_of,
     first_of,
     load_calibration,
     load_events,
@@ -44,23 +43,6 @@ STALL = 0.3
 
 #: Files of a build directory that must be what hwgen wrote, besides the Verilog.
 HELD = ("network.json", "network.safetensors", "plan.json", "frames.npz")
-
-
-def _of_data(network: Network, planned: Plan, frames: Mapping[str, np.ndarray]) -> dict:
-    """What a report holds where data decides the cycles: mean and most over ``frames``, integers,
-    and the worst."""
-    data, count = decided(planned.stages, network, frames), count_of(frames)
-    if data is None or count < 2:
-        return {}
-    ends = np.array(play_stages(planned.stages, count, data=data).ends)
-    return {
-        "data": {
-            "frames": count,
-            "interval_mean": round(float(ends[-1] - ends[0]) / (len(ends) - 1), 1),
-            "interval_most": int(np.diff(ends).max()),
-            "interval_worst": planned.interval,
-        }
-    }
 
 
 def build(
@@ -94,10 +76,9 @@ def build(
     folder = Path(out) if out is not None else Path("build") / found.name
     check_target(folder, force)
     made = integers(found, settings, progress)
-    planned = plan(made.network, target, fps, progress, engine, max_port_width)
     frames = _frames(found, made)
+    planned = plan(made.network, target, fps, progress, engine, max_port_width, frames)
     report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
-    report |= _of_data(made.network, planned, frames)
     manifest = write_build(
         folder, found.name, made.network, planned, frames, report, force, progress
     )
@@ -204,11 +185,14 @@ def simulate(
     foretold = play_stages(planned.stages, count, data=data).ends
     first = free.first_input_cycle or 0
     ends = tuple(cycle - first for cycle in free.last_output_cycles)
+    interval: float | None = free.interval
+    if planned.data and len(ends) > 1:
+        interval = round((ends[-1] - ends[0]) / (len(ends) - 1), 1)
     changes = {
         "bit_exact": free.bit_exact and stalled.bit_exact,
         "frames": count,
         "cycles": {
-            "interval": {"simulated": free.interval},
+            "interval": {"simulated": interval},
             "latency": {"simulated": free.latency},
         },
         "simulation": {
@@ -268,13 +252,13 @@ def estimate(
         lambda: check_names(engine),
     )
     made = integers(found, settings, progress)
-    planned = plan(made.network, target, fps, progress, engine, max_port_width)
+    frames = _frames(found, made)
+    planned = plan(made.network, target, fps, progress, engine, max_port_width, frames)
     report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
-    report |= _of_data(made.network, planned, _frames(found, made))
     if synth:
         with tempfile.TemporaryDirectory(prefix="hwgen-") as temporary:
             place = Path(temporary) / "build"
-            frames = {n: some[:2] for n, some in _frames(found, made).items()}
+            frames = {n: some[:2] for n, some in frames.items()}
             write_build(place, found.name, made.network, planned, frames, report, False, progress)
             report = record.merged(report, _synthesised(place, planned, progress))
     return report | {"layers": layers(planned)}

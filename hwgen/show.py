@@ -45,11 +45,14 @@ def simulated(result, folder: Path) -> None:
     for what, run in (("no stalls", result.free), ("random stalls", result.stalled)):
         good = "green" if run.bit_exact else "bold red"
         out.print(f"[{good}]{plain(what)}: {plain(str(run))}[/]")
-    cycles = result.report["cycles"]
+    cycles, data = result.report["cycles"], result.report.get("data")
     for name in ("interval", "latency"):
         pair = cycles[name]
         seen = "not seen" if pair["simulated"] is None else f"{pair['simulated']:,} simulated"
-        out.print(f"{name}: {seen}, {pair['estimated']:,} cycles estimated")
+        text = f"{name}: {seen}, {pair['estimated']:,} cycles estimated"
+        if data and name == "interval":
+            text += f" on average over {data['frames']} frames, {data['interval_worst']:,} at worst"
+        out.print(text + (" at worst" if data and name == "latency" else ""))
     if result.free.bit_exact:
         verdict = "in the cycle foretold" if result.cycles_exact else "NOT in the cycle foretold"
         count = result.free.frames
@@ -72,7 +75,7 @@ def estimated(report: dict) -> None:
 
 
 def _summary(report: dict) -> None:
-    throughput, cycles = report["throughput"], report["cycles"]
+    throughput, cycles, data = report["throughput"], report["cycles"], report.get("data")
     out.print(f"[bold]{plain(report['design'])}[/] on {plain(report['board_title'])}")
     if report.get("quantised_by"):
         out.print(f"quantised    already, by {report['quantised_by']}: scales and bits are kept")
@@ -89,18 +92,20 @@ def _summary(report: dict) -> None:
             f"agreement    {accuracy['agreement']:.2f} % of {accuracy['images']:,} images, "
             "for which integers and floats choose the same"
         )
+    worst = " at worst" if data else ""
     out.print(
         f"throughput   {throughput['frames_per_second']:,.0f} frames/s at "
         f"{throughput['clock_mhz']:g} MHz ({throughput['clock_source']})"
+        + (", on average" if data else "")
     )
     out.print(
-        f"cycles       {cycles['interval']['estimated']:,} between frames, "
-        f"{cycles['latency']['estimated']:,} from first input to last output"
+        f"cycles       {cycles['interval']['estimated']:,} between frames"
+        + (f" on average over {data['frames']} of them" if data else "")
+        + f", {cycles['latency']['estimated']:,} from first input to last output{worst}"
     )
-    if data := report.get("data"):
+    if data:
         out.print(
-            f"             {data['interval_mean']:,.1f} between frames on average over "
-            f"{data['frames']} of them, at most {data['interval_most']:,}; "
+            f"             {data['interval_most']:,} between frames at most among those, "
             f"{data['interval_worst']:,} at worst"
         )
     if report.get("rounded"):

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 from hwgen.board import Board, board_names, load_board
 from hwgen.cost import Area, area, total
 from hwgen.errors import Problem, UserError, refuse
 from hwgen.network import Input, Network, Node, TensorType
+from hwgen.network.graph import Frames
 from hwgen.plan.candidates import Candidate, Entry, Exit, candidates, ports
 from hwgen.plan.choose import RESOURCES, Edge, choose
 from hwgen.plan.depths import needed_depths
@@ -16,12 +18,14 @@ from hwgen.plan.engines import check as check_engines
 from hwgen.plan.pipeline import (
     Stage,
     assemble,
+    decided,
     outputs_of,
+    play_stages,
     steady,
     unique,
     with_fifos,
 )
-from hwgen.plan.value import Plan
+from hwgen.plan.value import OnData, Plan
 
 __all__ = ["plan"]
 
@@ -45,15 +49,18 @@ def plan(
     progress: Callable[[str], None] = lambda what: None,
     engines: Engines = "auto",
     max_port_width: int | None = None,
+    frames: Frames | None = None,
 ) -> Plan:
     """The plan for ``network`` on ``board``.
 
     ``engines`` asks for an engine of each layer (``engines.NAMES``), by name or for all of them.
-    With ``fps``, the cheapest that makes so many frames a second at the board's clock (where data
-    decides how long a frame takes, on the mean of its slowest layer); without, the
-    fastest that fits, and of those the cheapest. ``tdata`` of a port at the edge has at most
-    ``max_port_width`` bits, or else as many as the engine there likes best. UserError when nothing
-    fits, with what is lacking, or when ``fps`` is out of reach, with the best that is in reach.
+    With ``fps``, the cheapest that makes so many frames a second at the board's clock; without, the
+    fastest that fits, and of those the cheapest. Where data decides how long a frame takes, that is
+    the mean over ``frames``, two real ones or more, as integers; without them, the worst.
+
+    ``tdata`` of a port at the edge has at most ``max_port_width`` bits, or else as many as the
+    engine there likes best. UserError when nothing fits, with what is lacking, or when ``fps`` is
+    out of reach, with the best that is in reach.
     """
     refuse(_problems(network, max_port_width))
     check_engines(engines, network)
@@ -84,8 +91,8 @@ def plan(
         if not some and isinstance(node, Node) and not isinstance(node.op, Input)
     )
     room = Area(*(getattr(_usable(board), name) for name in RESOURCES))
-    asked = int(board.clock_mhz * 1e6 / fps) if fps is not None else None
-    limit, best = asked, None
+    asked = board.clock_mhz * 1e6 / fps if fps is not None else None
+    limit, best = None if asked is None else int(asked), None
     while True:
         progress("choosing engines")
         chosen, reached = _choose(options, edges, board, room, limit, nodes)
@@ -96,6 +103,7 @@ def plan(
         if not excess:
             progress("sizing FIFOs")
             made = replace(_sized(network, board, bare, fps), max_port_width=max_port_width)
+            made = replace(made, data=_on_data(network, made.stages, frames))
             used = made.area
             excess = used.excess(_usable(board))
         if excess:
@@ -111,10 +119,10 @@ def plan(
             raise _out_of_reach(fps, board, best)
         # Together they are slower than each alone, even with all the room between them.
         slowest = max(candidate.interval for candidate in chosen)
-        limit = min(limit * asked // made.expected, slowest - 1)
+        limit = min(int(limit * asked / made.expected), slowest - 1)
 
 
-def _out_of_reach(fps: float | None, board: Board, interval: int) -> UserError:
+def _out_of_reach(fps: float | None, board: Board, interval: float) -> UserError:
     """Names the rate of the best plan that was made, rounded down."""
     reach = board.clock_mhz * 1e6 / interval
     rate = int(reach) if reach >= 100 else int(reach * 1000) / 1000
@@ -271,6 +279,17 @@ def _sized(network: Network, board: Board, bare: Sequence[Stage], fps: float | N
         multiply_adds=sum(getattr(node.op, "macs", 0) for node in network),
         outputs=outputs_of(network, stages) if len(network.outputs) > 1 else (),
     )
+
+
+def _on_data(network: Network, stages: Sequence[Stage], frames: Frames | None) -> OnData | None:
+    """How long ``frames`` take, where data decides that."""
+    data = decided(stages, network, frames) if frames is not None else None
+    if data is None:
+        return None
+    count = len(next(iter(data.values())))
+    ends = play_stages(stages, count, data=data).ends
+    gaps = [b - a for a, b in pairwise(ends)]
+    return OnData(count, sum(gaps) / len(gaps), max(gaps)) if gaps else None
 
 
 def _reason(pick: Candidate, some: Sequence[Candidate], limit: int) -> str:

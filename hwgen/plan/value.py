@@ -12,7 +12,7 @@ from hwgen.network.srbs import SubRows
 from hwgen.plan.pipeline import Source, Stage, links, output_ports
 from hwgen.rtl_templates import ENGINES, ConvertSpec, FifoSpec, ForkSpec, Spec, Style
 
-__all__ = ["Plan", "PlanError", "plan_from_json"]
+__all__ = ["OnData", "Plan", "PlanError", "plan_from_json"]
 
 FORMAT = 2
 
@@ -31,13 +31,23 @@ class PlanError(ValueError):
 
 
 @dataclass(frozen=True)
+class OnData:
+    """Cycles from frame to frame over real ``frames``, back to back: on average, and at most."""
+
+    frames: int
+    mean: float
+    most: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """Engines and plumbing in the order of the stream, and what the token game says of them.
 
     ``latency`` and ``interval`` are cycles; ``fps_asked`` is None for the fastest that fits;
     ``multiply_adds`` are the useful ones of a frame, those on padded borders included. ``outputs``
     are the names of the outputs and what they leave by, where there are several. ``max_port_width``
-    is what was asked of the ports at the edge, in bits, if anything was.
+    is what was asked of the ports at the edge, in bits, if anything was. Where data decides the
+    cycles, ``latency`` and ``interval`` are the worst, and ``data`` is how long real frames take.
     """
 
     board: Board
@@ -48,6 +58,7 @@ class Plan:
     multiply_adds: int
     outputs: tuple[tuple[str, Source], ...] = ()
     max_port_width: int | None = None
+    data: OnData | None = None
 
     def __post_init__(self):
         worlds = [source for stage in self.stages for source in stage.sources if not source[0]]
@@ -87,12 +98,9 @@ class Plan:
         return energy(self.work, self.board.family)
 
     @property
-    def expected(self) -> int:
-        """Cycles a frame: ``interval``, which where data decides is that of the worst; there, what
-        the slowest stage takes on the data that the network was made with."""
-        if any(hasattr(stage.spec, "trips") for stage in self.stages):
-            return max(stage.interval for stage in self.stages)
-        return self.interval
+    def expected(self) -> float:
+        """Cycles a frame: ``interval``, or, where data decides and is known, the mean over it."""
+        return self.data.mean if self.data else self.interval
 
     @property
     def frames_per_second(self) -> float:
@@ -111,7 +119,7 @@ class Plan:
     def utilisation(self) -> float:
         """Products that the engines' algorithms ask for over what the multipliers built for them
         could do, 0 to 1. Winograd's algorithm asks for fewer than there are multiply-adds."""
-        able = self.multipliers("mac") * self.interval
+        able = self.multipliers("mac") * self.expected
         asked = sum(_multiplications(stage.spec) for stage in self.stages)
         return asked / able if able else 0.0
 
@@ -160,6 +168,8 @@ class Plan:
             tree["outputs"] = self.outputs
         if self.max_port_width is not None:
             tree["max_port_width"] = self.max_port_width
+        if self.data:
+            tree["data"] = asdict(self.data)
         return json.dumps(tree, indent=1) + "\n"
 
 
@@ -268,6 +278,7 @@ def plan_from_json(text: str, network: Network) -> Plan:
             tree["multiply_adds"],
             tuple((name, (stage, port)) for name, (stage, port) in tree.get("outputs", ())),
             tree.get("max_port_width"),
+            OnData(**tree["data"]) if "data" in tree else None,
         )
     except PlanError:
         raise

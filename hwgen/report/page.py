@@ -123,7 +123,7 @@ def _verdicts(plan: Plan, report: Mapping) -> list[Verdict]:
     multipliers = report["multipliers"]
     found = [
         _bit_exact(report),
-        *(_cycles(report["cycles"][key], title) for key, title in CYCLES.items()),
+        *(_cycles(report, key, title) for key, title in CYCLES.items()),
         Verdict(
             "Throughput",
             f"{throughput['frames_per_second']:,.0f} frames/s",
@@ -199,13 +199,32 @@ def _bit_exact(report: Mapping) -> Verdict:
     return Verdict(title, "NO", source, "bad")
 
 
-def _cycles(pair: Mapping, title: str) -> Verdict:
+def _cycles(report: Mapping, key: str, title: str) -> Verdict:
+    pair, data = report["cycles"][key], report.get("data")
     foretold, simulated = pair["estimated"], pair["simulated"]
+    if data:
+        return _mean_cycles(report, foretold, simulated, title, data if key == "interval" else None)
     if simulated is None:
         return Verdict(title, f"{foretold:,}", "foretold; not yet simulated")
     if simulated == foretold:
         return Verdict(title, f"{simulated:,}", "simulated, and exactly as foretold", "good")
     return Verdict(title, f"{simulated:,}", f"simulated; {foretold:,} were foretold", "bad")
+
+
+def _mean_cycles(
+    report: Mapping, foretold: float, simulated: float | None, title: str, data: Mapping | None
+) -> Verdict:
+    """The same where data decides: a mean over ``data``, and the worst; a latency is the worst."""
+    over = f"on average over {data['frames']} frames; " if data else ""
+    worst = f"{over}{data['interval_worst'] if data else foretold:,} at worst"
+    if simulated is None or not report["simulation"]:
+        return Verdict(title, f"{foretold:,}", f"foretold, {worst}; not yet simulated")
+    if report["simulation"]["every_frame_on_time"]:
+        source = f"simulated, and exactly as foretold; {foretold:,} {worst}"
+        return Verdict(title, f"{simulated:,}", source, "good")
+    return Verdict(
+        title, f"{simulated:,}", f"simulated, not as foretold; {foretold:,} {worst}", "bad"
+    )
 
 
 def _boxes(plan: Plan) -> list[dict]:
@@ -275,9 +294,9 @@ def _rows(plan: Plan) -> list[dict]:
                 "engine": _engine(stage),
                 "output": _map(stage.spec.outputs[0]),
                 "interval": stage.interval,
-                "share": stage.interval / plan.interval,
+                "share": stage.interval / plan.expected,
                 "multipliers": built,
-                "busy": macs / (built * plan.interval) if macs and built else None,
+                "busy": macs / (built * plan.expected) if macs and built else None,
                 "area": [getattr(stage.area, name) for name in RESOURCES],
                 "reason": stage.reason,
                 "bottleneck": stage.interval == slowest,

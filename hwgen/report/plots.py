@@ -69,7 +69,7 @@ def intervals(plan: Plan) -> str:
             range(len(stages)), [s.interval for s in stages], color=colours(stages), height=0.72
         )
         for stage, bar in zip(stages, bars, strict=True):
-            share = stage.interval / plan.interval
+            share = stage.interval / plan.expected
             inside = share > 0.5
             axes.annotate(
                 f"{stage.interval:,}  ({100 * share:.0f} %)",
@@ -80,11 +80,11 @@ def intervals(plan: Plan) -> str:
                 va="center",
                 color="white" if inside else INK,
             )
-        axes.axvline(plan.interval, color=INK, linestyle="--", linewidth=1)
+        axes.axvline(plan.expected, color=INK, linestyle="--", linewidth=1)
         axes.set_yticks(range(len(stages)), [label(s) for s in stages])
         axes.invert_yaxis()
-        axes.set_xlim(0, 1.02 * plan.interval)
-        axes.set_xlabel(f"cycles a frame; dashed: one frame every {plan.interval:,} cycles")
+        axes.set_xlim(0, 1.02 * max(plan.expected, *(s.interval for s in stages)))
+        axes.set_xlabel(f"cycles a frame; dashed: one frame every {plan.expected:,.0f} cycles")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.tick_params(axis="y", length=0)
         return _svg(figure)

@@ -23,7 +23,7 @@ NAME = "report.json"
 WHOLE, NUMBER = (int,), (int, float)
 _AREA = dict.fromkeys(("lut", "ff", "dsp", "bram"), WHOLE)
 _MEASURED = {name: (*kinds, NoneType) for name, kinds in _AREA.items()}
-_CYCLES = {"estimated": WHOLE, "simulated": (int, NoneType)}
+_CYCLES = {"estimated": NUMBER, "simulated": (*NUMBER, NoneType)}
 
 #: What may be known of the classes that the network chooses.
 DECISIONS = ("float", "integer", "agreement", "images")
@@ -54,8 +54,20 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
     """The report of a plan that nothing has been measured of yet.
 
     ``accuracy`` has ``float``, ``integer`` and ``agreement`` in percent, and ``images``; null where
-    not measured.
+    not measured. Where data decides the cycles, the interval is the mean over ``data``, which has
+    the most and the worst as well; the latency is the worst.
     """
+    data = plan.data
+    told = (
+        {
+            "frames": data.frames,
+            "interval_mean": round(data.mean, 1),
+            "interval_most": data.most,
+            "interval_worst": plan.interval,
+        }
+        if data
+        else None
+    )
     return {
         "design": name,
         "board": plan.board.name,
@@ -64,7 +76,7 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
         "frames": None,
         "accuracy": {key: accuracy.get(key) for key in DECISIONS},
         "cycles": {
-            "interval": {"estimated": plan.interval, "simulated": None},
+            "interval": {"estimated": round(plan.expected, 1), "simulated": None},
             "latency": {"estimated": plan.latency, "simulated": None},
         },
         "area": {
@@ -84,6 +96,7 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
         "fifos": plan.fifos,
         "energy": _energy(plan),
         "simulation": None,
+        **({"data": told} if told else {}),
     }
 
 
