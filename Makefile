@@ -26,8 +26,9 @@ bench-vgg16: .venv/ready
 bench-nngen: .venv/ready
 	$(BIN)/python -m benchmarks.nngen
 
+# MNIST is at DATA; some parts alone: make bench-spiking PARTS="growth networks"
 bench-spiking: .venv/ready
-	$(BIN)/python -m benchmarks.spiking
+	$(BIN)/python -m benchmarks.spiking $(PARTS) $(if $(DATA),--data $(DATA))
 
 # Go on, or measure some layers again: make bench-srbs LAYERS=vgg16.conv3_1,resnet18.layer4
 bench-srbs: .venv/ready

@@ -1,119 +1,64 @@
-"""The spiking core in numbers: growth with its neurons, and mnist_snn on two families.
+"""Spiking networks in numbers: `python -m benchmarks.spiking` (`make bench-spiking`).
 
-`python -m benchmarks.spiking` (`make bench-spiking`) writes `docs/benchmarks/spiking.json`;
-`python -m benchmarks.spiking growth`, `... networks` and `... curves` renew a part of it.
+Writes `docs/benchmarks/spiking.json` and the plots beside it; `... growth`, `... networks` and
+`... curves` measure a part of it. Curves are of networks trained for them, on MNIST in `--data`.
 """
 
 import json
-import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-from amaranth.back import verilog
+import click
 
 from benchmarks.machine import machine, versions
+from benchmarks.spiking_curves import curves, plots
+from benchmarks.spiking_growth import growth
 from hwgen import flow, models
 from hwgen.board import load_board
 from hwgen.compress.settings import Settings
-from hwgen.compress.spiking import quantize_spiking, spiking_network
+from hwgen.compress.spiking import spiking_network
 from hwgen.frontend import accuracy, quantise_input
-from hwgen.frontend.spiking import SpikingModel, read_spiking
-from hwgen.frontend.spiking_network import to_network
-from hwgen.network import SpikingLinear
-from hwgen.network.spiking import spike_train
-from hwgen.network.types import signed_bits
+from hwgen.models import recipe
+from hwgen.models.mnist_snn.train import MORE_STEPS, TASK
+from hwgen.network import Network, SpikingLinear
+from hwgen.plan import Plan
 from hwgen.plan.pipeline import decided, play_stages
-from hwgen.rtl_templates import SpikingSpec, VerilogTarget
-from hwgen.synth import synthesise, tools
-from hwgen.synth.yosys import workspace
+from hwgen.synth import route, synthesise
 
 RESULT = Path(__file__).parent.parent / "docs" / "benchmarks" / "spiking.json"
 
-INPUTS, UNITS, STEPS = 256, 16, 8
-NEURONS = (64, 256, 1024, 4096)
+PARTS = ("growth", "networks", "curves")
 
-#: Boards of the families that networks are synthesised for.
-BOARDS = {"xilinx7": "arty_a7_100t", "ecp5": "ulx3s"}
+#: Bits of a synapse.
+BITS = 4
 
 #: Test images whose cycles are played; those of a build go through Verilator.
 PLAYED, SIMULATED = 2000, 20
 
-#: Cycles a frame that mnist_snn is planned for, on average.
-LIMIT = 7_700
 
-# Memories stay memories, and everything else becomes 6-input LUTs and flip-flops.
-GROWTH = """
-read_verilog -sv -defer {sources}
-hierarchy -check -top spiking
-chformal -remove
-synth -flatten -top spiking -run begin:fine
-memory -nomap
-opt -fast -full
-techmap
-opt -fast
-abc -lut 6
-opt_clean
-tee -q -o stat.json stat -json
-"""
+@dataclass(frozen=True)
+class Case:
+    """A network for a board of each family, planned for so many cycles a frame on average."""
+
+    boards: Mapping[str, str]
+    cycles: int
 
 
-def core(neurons: int) -> SpikingSpec:
-    """A fully connected layer of random 4-bit synapses, as wide for every number of neurons."""
-    rng = np.random.default_rng(0)
-    given = {
-        "input": spike_train(STEPS, INPUTS),
-        "bias": np.zeros(neurons, int),
-        "decay": np.array([1]),
-        "decay_shift": 4,
-        "threshold": np.array([64]),
-        "reset": "subtract",
-        "indices": rng.integers(0, 16, (neurons, INPUTS)).astype(np.uint8),
-        "codebook": np.array(
-            [-101, -77, -58, -43, -31, -21, -12, -4, 4, 12, 21, 31, 43, 58, 77, 101]
-        ),
-    }
-    bits = signed_bits(-101 * INPUTS * STEPS, 101 * INPUTS * STEPS)
-    return SpikingSpec((SpikingLinear(**given, membrane_bits=bits),), UNITS, 8)
+XILINX_AND_ECP5 = {"xilinx7": "arty_a7_100t", "ecp5": "ulx3s"}
+
+CASES = {
+    "mnist_snn": Case(XILINX_AND_ECP5, 7_900),
+    "mnist_snn_large": Case(XILINX_AND_ECP5, 9_700),
+    "mnist_snn_small": Case({"ice40": "icebreaker"}, 12_000),
+}
 
 
-def growth() -> list[dict]:
-    """Cells of the core, memories left out, and bits of its memories."""
-    rows = []
-    for neurons in NEURONS:
-        spec, target = core(neurons), VerilogTarget("xc7")
-        text = verilog.convert(
-            spec.create(),
-            name="spiking",
-            platform=target,
-            strip_internal_attrs=True,
-            emit_src=False,
-        )
-        with tempfile.TemporaryDirectory() as name:
-            for file, contents in {"spiking.v": text, **target.files}.items():
-                (Path(name) / file).write_text(contents)
-            cells = _cells(Path(name))
-        memory = sum(p.depth * p.width for p in spec.primitives() if hasattr(p, "depth"))
-        rows.append({"neurons": neurons, "cells": cells, "memory_bits": memory})
-        print(rows[-1], flush=True)
-    return rows
-
-
-def _cells(rtl: Path) -> int:
-    with workspace(rtl) as folder:
-        sources = " ".join(file.name for file in sorted(folder.glob("*.v")))
-        (folder / "growth.ys").write_text(GROWTH.format(sources=sources))
-        tools.run([*tools.yosys(), "-s", "growth.ys"], folder, None)
-        counted = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
-    return sum(count for kind, count in counted.items() if not kind.startswith("$mem"))
-
-
-def network(name: str) -> dict:
+def network(name: str, case: Case) -> dict:
     """One reference network, built, simulated and synthesised for each family."""
     found = models.load(name)
-    made, _ = spiking_network(found.module, Settings(weights=4), found.calibration)
+    made, _ = spiking_network(found.module, Settings(weights=BITS), found.calibration)
     frames = quantise_input(made, found.test_images[:PLAYED])
     tensors = made.trace(frames)
     layers = [node for node in made if isinstance(node.op, SpikingLinear)]
@@ -124,81 +69,87 @@ def network(name: str) -> dict:
         "accuracy": {
             "float": found.info["float_network_accuracy_percent"],
             "integer": accuracy(made, found.test_images, found.test_labels),
+            f"integer_{MORE_STEPS}_steps": found.info[
+                f"integer_accuracy_percent_{MORE_STEPS}_steps"
+            ],
         },
+        "neurons": [node.op.neurons for node in layers],
         "steps": found.info["steps"],
         "coding": found.info["coding"],
+        "index_bits": BITS,
         "spikes_mean": spikes,
         "synaptic_operations_mean": operations,
         "neuron_updates": updates,
         "families": {},
     }
-    for family, board in BOARDS.items():
-        fps = load_board(board).clock_mhz * 1e6 / LIMIT
-        row["families"][family] = _built(name, board, fps, made, frames)
-        units = row["families"][family]["units"]
-        row["families"][family]["cycles_ideal"] = (operations + updates) / units
-        print(family, row["families"][family], flush=True)
+    for family, board in case.boards.items():
+        built = _built(name, board, case.cycles, made, frames)
+        built["cycles_ideal"] = round((operations + updates) / built["units"], 1)
+        row["families"][family] = built
+        print(name, family, built, flush=True)
     return row
 
 
-def curves(name: str) -> dict:
-    """Accuracy against steps and against bits of an index, nothing being trained for them."""
-    found = models.load(name)
-    exact = read_spiking(found.module)
-    images, labels = found.test_images, found.test_labels
-
-    def percent(model: SpikingModel, bits: int) -> float:
-        quantised = quantize_spiking(model, Settings(weights=bits), found.calibration)
-        return accuracy(to_network(quantised), images, labels)
-
-    rows: dict = {"steps": {}, "index_bits": {}}
-    for steps in (4, 6, 8, 10, 15, 25):
-        rows["steps"][steps] = percent(replace(exact, steps=steps), 4)
-    for bits in (1, 2, 3, 4):
-        rows["index_bits"][bits] = percent(exact, bits)
-    return rows
-
-
-def _built(name: str, board: str, fps: float, made, frames: dict) -> dict:
+def _built(name: str, board: str, cycles: int, made: Network, frames: dict) -> dict:
+    mhz = load_board(board).clock_mhz
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "build"
-        flow.build(name, board, folder, settings=Settings(weights=4), fps=fps)
+        settings = Settings(weights=BITS)
+        report = flow.build(name, board, folder, settings=settings, fps=mhz * 1e6 / cycles)
         _, planned = flow.load_build(folder)
         result = flow.simulate(folder, frames=SIMULATED)
         area = synthesise(folder / "rtl", "accelerator", planned.board.family)
+        routed = _routed(folder, planned) if planned.board.family == "ice40" else {}
         played = play_stages(planned.stages, PLAYED, data=decided(planned.stages, made, frames))
-    ends = np.array(played.ends)
+    gaps = [b - a for a, b in zip(played.ends, played.ends[1:], strict=False)]
+    mean = sum(gaps) / len(gaps)
     return {
-        "lut": area.lut,
-        "ff": area.ff,
-        "dsp": area.dsp,
-        "bram": area.bram,
+        "board": board,
+        **asdict(area),
+        "lut_estimated": report["area"]["estimated"]["lut"],
         "units": sum(getattr(stage.spec, "units", 0) for stage in planned.stages),
-        "cycles_mean": float(ends[-1] - ends[0]) / (len(ends) - 1),
-        "cycles_most": int(np.diff(ends).max()),
+        "cycles_asked": cycles,
+        "cycles_mean": round(mean, 1),
+        "cycles_most": max(gaps),
         "cycles_worst": planned.interval,
+        "clock_mhz": mhz,
+        "frames_per_second": round(mhz * 1e6 / mean, 1),
         "bit_exact": result.bit_exact,
         "cycles_exact": result.cycles_exact,
+        **routed,
     }
 
 
-def main() -> None:
-    """Measure, and write down what was found."""
-    parts = sys.argv[1:] or ["growth", "networks", "curves"]
-    found: dict = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    if "growth" in parts:
-        found["growth"] = growth()
-    if "networks" in parts:
-        found["networks"] = {"mnist_snn": network("mnist_snn")}
+def _routed(folder: Path, planned: Plan) -> dict:
+    """Whether it fits, placed and routed."""
+    board = planned.board
+    found = route(folder / "rtl", "accelerator", board.family, board.device, board.clock_mhz)
+    return {"routed_clock_mhz": round(found.clock_mhz, 2), "routed_used": dict(found.used)}
+
+
+@click.command()
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
+@click.option("--data", type=click.Path(path_type=Path), default=TASK.folder, show_default=True)
+def main(parts: tuple[str, ...], data: Path) -> None:
+    """Measure PARTS, or all, and write down what was found."""
+    parts = parts or PARTS
     if "curves" in parts:
-        found["curves"] = {"mnist_snn": curves("mnist_snn")}
-    _write(found)
-
-
-def _write(found: Mapping) -> None:
-    RESULT.write_text(
-        json.dumps({**found, "machine": machine(), "versions": versions()}, indent=1) + "\n"
-    )
+        recipe.read_data(TASK, data)  # which says at once what is missing
+    found: dict = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    for part in PARTS:
+        if part not in parts:
+            continue
+        if part == "growth":
+            found[part] = growth()
+        elif part == "networks":
+            found[part] = {name: network(name, case) for name, case in CASES.items()}
+        else:
+            found[part] = curves(data)
+            for name, text in plots(found[part]).items():
+                RESULT.with_name(name).write_text(text)
+        ordered = {part: found[part] for part in PARTS if part in found}
+        text = json.dumps({**ordered, "machine": machine(), "versions": versions()}, indent=1)
+        RESULT.write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
     reference = models.load("fashion_cnn")
     models.accuracy(reference.module, reference.test_images, reference.test_labels)
 
-Networks that were trained further on few bits are called by them: `cifar_resnet8_w4a4`.
+Networks that were trained further on few bits are called by them: `cifar_resnet8_w4a4`; other
+sizes of a network by theirs: `mnist_snn_large`.
 Each network is a folder: `network.py`, the recipe `train.py` (`python -m
 hwgen.models.NAME.train`), and the files that the recipe writes.
 """
@@ -23,12 +24,12 @@ from .digits_mlp import DigitsMLP
 from .fashion_cnn import FashionCNN
 from .fashion_vgg import FashionVGG
 from .kws_dscnn import KwsDSCNN
-from .mnist_snn import MnistSNN
+from .mnist_snn import SIZES, MnistSNN
 from .reference import Reference, ReferenceFilesError, accuracy
 
 __all__ = ["Reference", "ReferenceFilesError", "accuracy", "load", "names"]
 
-_NETWORKS: dict[str, Callable[[], nn.Module]] = {
+_NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "cifar_resnet8": CifarResNet8,
     "cifar_vgg": CifarVGG,
     "digits_mlp": DigitsMLP,
@@ -43,9 +44,13 @@ _NETWORKS: dict[str, Callable[[], nn.Module]] = {
 _FINETUNED = {"cifar_resnet8_w4a4": ("cifar_resnet8", "w4a4")}
 
 
+#: Other sizes of a network above: its name, and that of their files beside its own.
+_SIZES = {f"mnist_snn_{size}": ("mnist_snn", size, given) for size, given in SIZES.items()}
+
+
 def names() -> tuple[str, ...]:
     """The names that `load` knows."""
-    return (*_NETWORKS, *_FINETUNED)
+    return (*_NETWORKS, *_FINETUNED, *_SIZES)
 
 
 def load(name: str, folder: Path | None = None) -> Reference:
@@ -60,6 +65,10 @@ def load(name: str, folder: Path | None = None) -> Reference:
     if name in _FINETUNED:
         start, bits = _FINETUNED[name]
         return finetuned.load(folder or Path(__file__).parent / start, bits, load(start, folder))
+    if name in _SIZES:
+        start, size, given = _SIZES[name]
+        folder = folder or Path(__file__).parent / start
+        return reference.load(folder, _NETWORKS[start](**given), size)
     if name not in _NETWORKS:
         near = difflib.get_close_matches(name, names(), cutoff=0.4) or names()
         raise ValueError(f"unknown reference network {name!r}; did you mean {' or '.join(near)}?")

@@ -4,9 +4,8 @@ What is shipped beside a checkpoint may be a part of the test set. This reads al
 recipe does, and writes what it finds into model.json.
 """
 
-import importlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from hwgen.frontend import accuracy, is_spiking, read
 from hwgen.network import Network
 
 from . import finetuned, load, reference
-from .recipe import Task, data_option, networks, read_data
+from .dataset import Dataset
+from .recipe import Task, data_option, networks, read_data, tasks
 
 BITS = 8
 
@@ -30,12 +30,22 @@ def integers(network: reference.Reference, bits: int = BITS) -> Network:
     return read(quantize(network.module, network.calibration, Settings(bits, bits)))
 
 
-def measure(task: Task, folder: Path, data: Path | None) -> Iterator[str]:
-    """Measure the training in `folder`, and those on few bits beside it, on the test set in `data`.
+def measure(
+    task: Task, folder: Path, data: Path | None, others: Sequence[Task] = ()
+) -> Iterator[str]:
+    """Measure the training in `folder`, and those on few bits or of `others` sizes beside it, on
+    the test set in `data`.
 
     The files of figures are brought up to date; yields a line for each.
     """
-    network, dataset = load(task.name, folder), read_data(task, data)
+    dataset = read_data(task, data)
+    for size in (task, *others):
+        if (folder / f"{size.stem}.json").is_file():
+            yield from _measure(size, folder, dataset)
+
+
+def _measure(task: Task, folder: Path, dataset: Dataset) -> Iterator[str]:
+    network = load(task.name, folder)
     images, labels = reference.pixels(dataset.test_images), dataset.test_labels.astype(np.int64)
     measured = reference.accuracy(network.module, images, labels)
     bits = network.info.get("integer_bits", BITS)  # synapses are trained for theirs
@@ -46,12 +56,12 @@ def measure(task: Task, folder: Path, data: Path | None) -> Iterator[str]:
         "integer_accuracy_percent": accuracy(integers(network, bits), images, labels),
         "integer_command": f"python -m hwgen.models.measure {task.name}",
     }
-    _write(folder / reference.INFO, network.info | found)
+    _write(folder / f"{task.stem}.json", network.info | found)
     yield (
         f"{task.name} on {len(images)} test images: {measured:.2f} % in float, "
         f"{found['integer_accuracy_percent']:.2f} % in integers of {bits} bits"
     )
-    for path in sorted(folder.glob("*.pt2")):
+    for path in sorted(folder.glob("*.pt2")) if task.stem == reference.MODEL else ():
         trained = finetuned.load(folder, path.stem, network)
         found = {
             "integer_accuracy_percent": accuracy(read(trained.module), images, labels),  # type: ignore
@@ -67,7 +77,7 @@ def _write(path: Path, info: Mapping[str, Any]) -> None:
 
 def command(name: str) -> click.Command:
     """The command for one reference network."""
-    task: Task = importlib.import_module(f"hwgen.models.{name}.train").TASK
+    task, *others = tasks(name)
 
     @click.command(name=name)
     @click.option(
@@ -79,7 +89,7 @@ def command(name: str) -> click.Command:
     )
     @data_option(task)
     def main(folder: Path, data: Path | None = None) -> None:
-        for line in measure(task, folder, data):
+        for line in measure(task, folder, data, others):
             click.echo(line)
 
     return main

@@ -1,5 +1,6 @@
 """The command and the steps that the recipes of all reference networks share."""
 
+import importlib
 import os
 import shlex
 import time
@@ -24,13 +25,19 @@ CALIBRATION_SEED = 512  # not the training's seed: retraining keeps the calibrat
 HELD_OUT_SHARE = 12  # one in twelve training images: 5,000 of Fashion-MNIST's 60,000
 
 
+#: Trains a module: given it, the data, which images are trained on and which held out, the recipe.
+Fit = Callable[[nn.Module, Dataset, np.ndarray, np.ndarray, Any, Console], dict[str, Any]]
+
+
 @dataclass(frozen=True)
 class Task:
     """What is trained on what: all that sets one reference network's recipe apart.
 
     `read` takes the folder of the data set; `folder` is where it usually lies, or None for a data
     set that comes with a package. `shipped_tests` is how many of the test images are kept beside
-    the checkpoint, the first ones.
+    the checkpoint, the first ones. `fit` trains the network in place, on the images that are used
+    and not on those held out, and returns what it measured for model.json. `stem` names the files
+    that are its own in a folder that several sizes of a network share.
     """
 
     name: str
@@ -38,26 +45,22 @@ class Task:
     dataset: str
     read: Callable[[Any], Dataset]
     folder: Path | None
-    recipe: training.Recipe
+    recipe: Any
     finetune: Finetune = field(default_factory=Finetune)
     shipped_tests: int = 10_000
+    fit: Fit | None = None
+    stem: str = reference.MODEL
 
 
 def train(
-    task: Task, dataset: Dataset, recipe: training.Recipe, out: Path, command: str, console: Console
+    task: Task, dataset: Dataset, recipe: Any, out: Path, command: str, console: Console
 ) -> dict[str, Any]:
     """Train `task.network` on `dataset`, write its four files into `out`, return model.json."""
     started = time.monotonic()
     held_out, used = split(len(dataset.train_images), recipe.seed)
     torch.manual_seed(recipe.seed)
     module = task.network()
-    held_out_accuracy = training.fit(
-        module,
-        (dataset.train_images[used], dataset.train_labels[used]),
-        (dataset.train_images[held_out], dataset.train_labels[held_out]),
-        recipe,
-        console,
-    )
+    measured = (task.fit or _fit)(module, dataset, used, held_out, recipe, console)
     test_images = reference.pixels(dataset.test_images)
     shipped = slice(task.shipped_tests)
     calibrated = calibration_choice(len(dataset.train_images))
@@ -70,7 +73,7 @@ def train(
             module, test_images[shipped], dataset.test_labels[shipped]
         ),
         "shipped_images": len(test_images[shipped]),
-        "held_out_accuracy_percent": held_out_accuracy,
+        **measured,
         "held_out_images": len(held_out),
         "train_images": len(used),
         "calibration_images": len(calibrated),
@@ -90,8 +93,28 @@ def train(
         info,
         test=(dataset.test_images[shipped], dataset.test_labels[shipped]),
         calibration=(dataset.train_images[calibrated], dataset.train_labels[calibrated]),
+        stem=task.stem,
     )
     return info
+
+
+def _fit(
+    module: nn.Module,
+    dataset: Dataset,
+    used: np.ndarray,
+    held_out: np.ndarray,
+    recipe: training.Recipe,
+    console: Console,
+) -> dict[str, Any]:
+    """The loop that most networks share."""
+    accuracy = training.fit(
+        module,
+        (dataset.train_images[used], dataset.train_labels[used]),
+        (dataset.train_images[held_out], dataset.train_labels[held_out]),
+        recipe,
+        console,
+    )
+    return {"held_out_accuracy_percent": accuracy}
 
 
 def split(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,6 +162,12 @@ def data_option(task: Task) -> Callable[[Callable], Callable]:
     )
 
 
+def tasks(name: str) -> tuple[Task, ...]:
+    """The task of a reference network, and those of its other sizes."""
+    module = importlib.import_module(f"hwgen.models.{name}.train")
+    return (module.TASK, *getattr(module, "OTHERS", ()))
+
+
 def networks(command: Callable[[str], click.Command]) -> type[click.Group]:
     """A group with one command for each reference network, made when it is called."""
 
@@ -152,8 +181,15 @@ def networks(command: Callable[[str], click.Command]) -> type[click.Group]:
     return Networks
 
 
-def command(task: Task) -> click.Command:
-    """`python -m hwgen.models.NAME.train`."""
+def command(task: Task, *sizes: Task) -> click.Command:
+    """`python -m hwgen.models.NAME.train`; `sizes` are other sizes of the network."""
+    named = {one.stem: one for one in sizes}
+
+    def size_option(main: Callable) -> Callable:
+        told = "Another size of the network, with files of that name."
+        return (
+            click.option("--size", type=click.Choice([*named]), help=told)(main) if named else main
+        )
 
     @click.command(
         help=f"Train {task.name} on {task.dataset} and measure it on the test images.\n\n"
@@ -177,18 +213,28 @@ def command(task: Task) -> click.Command:
         show_default=True,
         help="Folder for the checkpoint, its figures, the test and the calibration images.",
     )
+    @size_option
     @data_option(task)
-    def main(epochs: int, seed: int, threads: int, out: Path, data: Path | None = None) -> None:
+    def main(
+        epochs: int,
+        seed: int,
+        threads: int,
+        out: Path,
+        size: str | None = None,
+        data: Path | None = None,
+    ) -> None:
         check_writable(out)
         dataset = read_data(task, data)
         words = ["python", "-m", f"hwgen.models.{task.name}.train"]
+        words += ["--size", size] if size else []
         words += ["--epochs", str(epochs), "--seed", str(seed)]
         words += ["--threads", str(threads), "--out", str(out)]
         if data != task.folder:
             words += ["--data", str(data)]
         torch.set_num_threads(threads)
-        recipe = replace(task.recipe, epochs=epochs, seed=seed)
-        info = train(task, dataset, recipe, out, shlex.join(words), Console())
+        chosen = named[size] if size else task
+        recipe = replace(chosen.recipe, epochs=epochs, seed=seed)
+        info = train(chosen, dataset, recipe, out, shlex.join(words), Console())
         click.echo(
             f"float accuracy {info['accuracy_percent']:.2f} % on {info['accuracy_images']} test "
             f"images after {info['minutes']} minutes; written to {out}"

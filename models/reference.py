@@ -15,7 +15,13 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-WEIGHTS, INFO, TEST, CALIBRATION = "model.safetensors", "model.json", "test.npz", "calibration.npz"
+MODEL = "model"
+WEIGHTS, INFO, TEST, CALIBRATION = (
+    f"{MODEL}.safetensors",
+    f"{MODEL}.json",
+    "test.npz",
+    "calibration.npz",
+)
 
 
 class ReferenceFilesError(ValueError):
@@ -84,37 +90,44 @@ def save(
     info: Mapping[str, Any],
     test: tuple[np.ndarray, np.ndarray],
     calibration: tuple[np.ndarray, np.ndarray],
+    stem: str = MODEL,
 ) -> None:
     """Write the four files of a reference network into `folder`, replacing older ones.
+
+    `stem` is the name of the two that are its own, if others share the images.
 
     `test` and `calibration` are images uint8 (N, H, W, C) and labels (N,). All four are complete
     before the first one takes its place, and model.json, which holds the hash of the weights,
     comes last: files of two trainings never pass for one (`load` compares).
     """
+    weights, figures = _own(stem)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".incomplete-", dir=folder) as name:
         temporary = Path(name)
         state = {key: value.contiguous() for key, value in module.state_dict().items()}
-        (temporary / WEIGHTS).write_bytes(safetensors.torch.save(state))
+        (temporary / weights).write_bytes(safetensors.torch.save(state))
         for file, (images, labels) in ((TEST, test), (CALIBRATION, calibration)):
             np.savez_compressed(temporary / file, images=images, labels=labels.astype(np.uint8))
-        content = {**info, "weights_sha256": _sha256(temporary / WEIGHTS)}
-        (temporary / INFO).write_text(json.dumps(content, indent=2) + "\n")
-        for file in (TEST, CALIBRATION, WEIGHTS, INFO):
+        content = {**info, "weights_sha256": _sha256(temporary / weights)}
+        (temporary / figures).write_text(json.dumps(content, indent=2) + "\n")
+        for file in (TEST, CALIBRATION, weights, figures):
             os.replace(temporary / file, folder / file)
 
 
-def load(folder: Path, module: nn.Module) -> Reference:
+def load(folder: Path, module: nn.Module, stem: str = MODEL) -> Reference:
     """Read the four files in `folder`; `module` takes the weights. Raises `ReferenceFilesError`."""
-    missing = [file for file in (WEIGHTS, INFO, TEST, CALIBRATION) if not (folder / file).is_file()]
+    weights, figures = _own(stem)
+    missing = [
+        file for file in (weights, figures, TEST, CALIBRATION) if not (folder / file).is_file()
+    ]
     if missing:
         raise ReferenceFilesError(
             f"{folder} is not a trained network: it lacks {', '.join(missing)}"
         )
-    info = json.loads((folder / INFO).read_text())
-    if info["weights_sha256"] != _sha256(folder / WEIGHTS):
-        raise ReferenceFilesError(f"{folder / WEIGHTS} is not the file that {INFO} describes")
-    module.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
+    info = json.loads((folder / figures).read_text())
+    if info["weights_sha256"] != _sha256(folder / weights):
+        raise ReferenceFilesError(f"{folder / weights} is not the file that {figures} describes")
+    module.load_state_dict(safetensors.torch.load_file(folder / weights))
     test_images, test_labels = _images(folder / TEST)
     return Reference(
         name=info["name"],
@@ -124,6 +137,11 @@ def load(folder: Path, module: nn.Module) -> Reference:
         test_labels=test_labels,
         info=info,
     )
+
+
+def _own(stem: str) -> tuple[str, str]:
+    """Names of the weights and the figures."""
+    return f"{stem}.safetensors", f"{stem}.json"
 
 
 def _images(path: Path) -> tuple[np.ndarray, np.ndarray]:

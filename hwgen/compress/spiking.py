@@ -22,7 +22,8 @@ from hwgen.nn.spiking import Steps, step
 
 __all__ = ["codebook", "distance", "entry_fraction", "quantize_spiking", "spiking_network"]
 
-#: Bits of the entries of a codebook, two's complement: so many, or so many more than an index has.
+#: Bits of the entries of a codebook, two's complement: so many, or so many more than an index has;
+#: and so many more again where that keeps numbers that are exact already.
 ENTRY_BITS, FINER = 8, 4
 
 #: Steps of a leak that is approximated: 2^-8 is finer than any leak is trained to.
@@ -47,7 +48,7 @@ def quantize_spiking(model: SpikingModel, settings: Settings, frames: np.ndarray
     for layer in model.layers:
         bits = settings.weight_bits(layer.name)
         weight = codebook(layer.weight, bits)
-        fraction = max(entry_fraction(weight, bits), layer.fraction)
+        fraction = _grid(layer, weight, bits)
         made = replace(layer, weight=weight, bias=_round(layer.bias, fraction))
         if settings.approximate:
             made, told = _approximate(made, fraction)
@@ -155,9 +156,24 @@ def entry_fraction(values: np.ndarray, bits: int) -> int:
     entry = max(ENTRY_BITS, bits + FINER)
     exact = fraction_of(values, 2 * entry)
     largest = float(np.abs(values).max())
-    if exact is not None and largest * 2**exact < 1 << (entry - 1):
+    if exact is not None and largest * 2**exact < 1 << (entry + FINER - 1):
         return exact
+    return _finest(largest, entry)
+
+
+def _finest(largest: float, entry: int) -> int:
+    """Bits after the binary point of numbers up to ``largest`` of ``entry`` bits."""
     return max(0, int(np.floor(np.log2(((1 << (entry - 1)) - 1) / largest))))
+
+
+def _grid(layer: SpikingLayer, weight: np.ndarray, bits: int) -> int:
+    """Bits after the binary point of all numbers of ``layer``: those of its entries, unless its
+    biases lie on a finer grid, or on none, and then as fine as entries could be."""
+    coarse = max(entry_fraction(weight, bits), layer.fraction)
+    largest = float(np.abs(weight).max())
+    fine = _finest(largest, max(ENTRY_BITS, bits + FINER)) if largest else FINER
+    exact = fraction_of(layer.bias, fine + FINER)
+    return max(coarse, fine if exact is None else exact)
 
 
 def _round(values: np.ndarray, fraction: int) -> np.ndarray:
@@ -174,7 +190,7 @@ def _problems(model: SpikingModel, settings: Settings) -> Iterator[Problem]:
         if not settings.approximate and decay_of(layer.beta) is None:
             yield _inexact(layer.neurons, "beta", layer.beta, MOST_SHIFT)
         bits = min(bits, MOST_BITS)
-        fraction = max(entry_fraction(codebook(layer.weight, bits), bits), layer.fraction)
+        fraction = _grid(layer, codebook(layer.weight, bits), bits)
         if not settings.approximate and fraction_of(layer.threshold, fraction + 8) is None:
             yield _inexact(layer.neurons, "threshold", layer.threshold, fraction + 8)
 

@@ -26,7 +26,7 @@ from hwgen.primitives import (
     Register,
     SoftProduct,
 )
-from hwgen.schedule import At, Process, Schedule, selected
+from hwgen.schedule import FIRST, LATER, At, Process, Schedule, selected
 
 __all__ = ["SPREAD", "Energy", "Work", "energy", "joules", "work"]
 
@@ -84,17 +84,20 @@ class Energy:
         return self.arithmetic + self.memory + self.registers
 
 
-def work(parts: Iterable[Part], schedule: Schedule, cycles: int, family: str) -> Work:
+def work(parts: Iterable[Part], schedule: Schedule, cycles: float, family: str) -> Work:
     """What an engine does in a frame of ``cycles`` cycles, on a family of ``FAMILIES``.
 
     In each step of its longest process all products are made, all sums added, and all memories
     read; a RAM is written by the steps that write a ring, and a queue by those that put a beat.
+    Where data decides how many steps there are, as for neurons, each writes back what it has read.
     """
     found, steps = Work(), schedule.steps
     processes = schedule.processes.values()
     puts = sum(_times(put.at, process) for process in processes for put in process.puts)
     rings = [_times(process.write.at, process) for process in processes if process.write]
     writes = max(rings, default=puts)
+    if any(process.decided is not None for process in processes):
+        writes = steps
     for part in parts:
         match part:
             case Multiplier(a, b, count) | SoftProduct(a, b, count):
@@ -112,7 +115,14 @@ def work(parts: Iterable[Part], schedule: Schedule, cycles: int, family: str) ->
 
 
 def _times(at: At, process: Process) -> int:
-    return selected(at, process.loops) if at else process.steps
+    """Steps a frame that ``at`` selects; where data decides, on average."""
+    if not at:
+        return process.steps
+    decided = process.decided
+    if decided is None or at.get(decided) != LATER:
+        return selected(at, process.loops)
+    # All iterations but the first.
+    return process.steps - selected({**at, decided: FIRST}, process.loops)
 
 
 def _accesses(memory: Memory, reads: float, writes: float, family: str) -> Work:

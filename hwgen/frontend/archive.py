@@ -16,7 +16,7 @@ import torch
 from torch import fx
 
 from hwgen.errors import Problem, UserError
-from hwgen.frontend.finish import finish
+from hwgen.frontend.finish import finish, no_neurons
 from hwgen.frontend.program import is_layer, output_keys, training_mode
 
 __all__ = ["read_archive"]
@@ -81,6 +81,7 @@ def _program(path: Path, archive: zipfile.ZipFile) -> fx.GraphModule:
                 raise UserError(Problem(tensor, reason, "use plain tensors as weights"))
             data = content(f"data/{kind}/{entry['path_name']}")
             tensors[tensor] = _tensor(data, entry["tensor_meta"])
+    no_neurons(tensors)
     return finish(tensors, _graph(tree["graph_module"]))
 
 
@@ -218,6 +219,8 @@ def _value(argument: dict, made: dict[str, fx.Node]) -> Any:
         return [_size(part, made) for part in value]
     if kind == "as_float" and value in ("Infinity", "-Infinity"):
         return float(value)
+    if kind == "as_device":
+        return torch.device(_matching(NAME, value["type"]))
     parts = value if isinstance(value, list) else [value]
     if kind in PLAIN and all(isinstance(part, int | float | str) for part in parts):
         return value

@@ -5,22 +5,25 @@ out, in-place calls are plain ones, parts are slices, what is computed from stor
 stored, and ``torch.where(x >= 0, a, -a)`` is the sign that ``hwgen::binarize`` takes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import fx
 
 import hwgen.nn.quantize  # noqa: F401  registers the ops
+from hwgen.errors import Problem, refuse
 from hwgen.frontend.calls import RESHAPES, UNCHANGED, op_of
 from hwgen.frontend.inplace import functional
 from hwgen.frontend.parts import plain_parts
 from hwgen.frontend.passes import bypass
 from hwgen.frontend.program import build
 
-__all__ = ["finish"]
+__all__ = ["finish", "no_neurons"]
 
 #: What ``torch.tensor(...)`` in ``forward`` leaves behind; it changes nothing.
 COPIES = {"lift_fresh_copy", "detach_"}
+GIVE_MODULE = "give the module itself: file.py:function, or the module to hwgen.build"
+
 #: Numbers in a tensor that may be made so: a stranger's file must not fill the memory.
 LARGEST = 1 << 28
 #: Ops that may be computed once and for all.
@@ -31,6 +34,7 @@ STORED = {*RESHAPES, *UNCHANGED, "slice", "select", "permute", "transpose", "t",
 
 def finish(tensors: Mapping[str, torch.Tensor], graph: fx.Graph) -> fx.GraphModule:
     """The program of ``graph``, which is changed, over ``tensors`` by name; UserError."""
+    no_neurons(tensors)
     stored = dict(tensors)
     for node in list(graph.nodes):
         if node.op == "call_function" and op_of(node) in COPIES:
@@ -40,6 +44,17 @@ def finish(tensors: Mapping[str, torch.Tensor], graph: fx.Graph) -> fx.GraphModu
     _signs(stored, graph)
     _fold(stored, graph)
     return build(stored, graph)
+
+
+def no_neurons(tensors: Iterable[str]) -> None:
+    """UserError if these are names of tensors of spiking neurons: in a program, their steps are
+    unrolled to arithmetic, and what a neuron is cannot be told."""
+    owned = {name.rpartition(".")[::2] for name in tensors}
+    refuse(
+        Problem(owner, "is a layer of spiking neurons, which a program has unrolled", GIVE_MODULE)
+        for owner, name in sorted(owned)
+        if name == "beta" and (owner, "threshold") in owned
+    )
 
 
 def _signs(stored: dict[str, torch.Tensor], graph: fx.Graph) -> None:

@@ -52,6 +52,22 @@ def test_weights_of_few_values_are_kept():
     weight = np.random.default_rng(0).choice([-0.75, 0.125, 0.5], (9, 9))
     assert np.array_equal(codebook(weight, 4), weight)
     assert np.array_equal(codebook(np.full((3, 3), 0.5), 2), np.full((3, 3), 0.5))
+    trained = np.random.default_rng(0).choice([-131, -2, 3, 40], (9, 9)) / 256
+    assert np.array_equal(codebook(trained, 4), trained)
+
+
+def test_biases_keep_their_grid():
+    """Coarse weights make no coarse biases: those on a grid stay, others get the steps of 8 bits."""
+    module = network()
+    with torch.no_grad():
+        module.module.fc1.weight.sign_()
+        module.module.fc1.bias.copy_(torch.arange(16) / 64)
+        module.module.fc2.weight.sign_()
+    made = quantize_spiking(read_spiking(module), Settings(weights=2), frames())
+    first, second = made.layers
+    assert np.array_equal(first.bias, np.arange(16) / 64)
+    exact = module.module.fc2.bias.detach().numpy()
+    assert 0 < np.abs(second.bias - exact).max() <= 2**-7
 
 
 @pytest.mark.parametrize("coding", ["rate", "direct"])

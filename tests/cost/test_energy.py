@@ -9,7 +9,7 @@ from hwgen.cost.energy import ACCESS, ACTIVITY, CHANGE, CLOCK, FPGA, joules
 from hwgen.network import Conv2d, Input, Network, Node, TensorType
 from hwgen.plan import plan
 from hwgen.primitives import Adder, Compare, Delay, Memory, Multiplier, Mux, Register, SoftProduct
-from hwgen.schedule import Process, Put, Schedule, Take, Write
+from hwgen.schedule import FIRST, LAST, LATER, Process, Put, Schedule, Take, Trips, Write
 
 #: 12 steps, of which 6 write a ring; 4 beats leave.
 SCHEDULE = Schedule(
@@ -40,6 +40,16 @@ def test_counts(part, counts):
     done = work([part], SCHEDULE, 20, "ecp5")
     for name in ("products", "sums", "read", "written", "clocked", "changes"):
         assert getattr(done, name) == counts.get(name, 0), name
+
+
+def test_what_data_decides_counts_by_its_mean():
+    """Three steps of two beats with four events on average, the first of which takes the beat."""
+    events = Trips("events", (9,), 4.0)
+    put = Put("o", 1, 2, {2: LAST})
+    scan = Process((3, 2, events), (Take("i", {2: FIRST}),), (put,), Write("ring", {2: LATER}))
+    schedule = Schedule({"scan": scan}, {"ring": 8})
+    assert work([Memory(2048, 9, "ram")], schedule, 99, "ecp5").written == 3 * 2 * 4 * 9
+    assert work([Memory(16, 9, "lutram")], schedule, 99, "ecp5").written == 3 * 2 * 9
 
 
 def test_the_table_is_the_published_one():

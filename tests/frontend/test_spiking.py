@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hwgen.errors import UserError
-from hwgen.frontend import is_spiking, quantise_input
+from hwgen.frontend import is_spiking, load, quantise_input
 from hwgen.frontend.spiking import read_spiking
 from hwgen.frontend.spiking_network import to_network
 from hwgen.nn.spiking import Leaky, Steps, rate_code
@@ -240,6 +240,19 @@ def test_mistakes(name):
         to_network(read_spiking(make()))
     for text in told:
         assert text in str(raised.value)
+
+
+def test_a_program_names_its_neurons(tmp_path):
+    """Exported, whether as a file or not, steps are unrolled, and no neurons are left to read."""
+    x = torch.rand(3, 6)
+    program = torch.export.export(Rates().eval(), (x,))
+    torch.export.save(program, tmp_path / "spiking.pt2")
+    for source in (program, tmp_path / "spiking.pt2"):
+        with pytest.raises(UserError) as raised:
+            load(source)
+        problems = [str(problem) for problem in raised.value.problems]
+        assert [text.partition(":")[0] for text in problems] == ["lif1", "lif2"]
+        assert "give the module itself" in problems[0]
 
 
 def test_membranes_that_would_wrap():
