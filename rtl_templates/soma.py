@@ -1,8 +1,9 @@
 """The soma: what happens to membranes, ``units`` of them a cycle, in a pipeline that runs free.
 
 Cycles after the step that names a word of neurons: 1, its word is addressed; 2, the membranes are
-there, and so are the weights; 3, sums, comparisons and what leaks are; 4, the word is written. So
-the same word may come again after ``PIPELINE`` cycles, and a layer is walked in at least so many.
+there, and so are the weights; 3, comparisons and what leaks are; 4, the sum is, and the word is
+written. So the same word may come again after ``PIPELINE`` cycles, and a layer is walked in at
+least so many.
 """
 
 from collections.abc import Iterator
@@ -109,15 +110,17 @@ def soma_parts(folding: Folding) -> Iterator[Part]:
     op, units, bits = folding.op, folding.units, folding.op.membrane_bits
     yield Memory(folding.words, folding.word_bits, "ram")
     yield Register(4 * (folding.words - 1).bit_length() + 12)
-    yield MuxPart(bits, 2, 2 * units)  # fresh or stored; the sum, or what the next step starts from
-    yield Adder(bits, 2 * units)  # the synapse; the bias
+    yield MuxPart(bits, 2, units)  # fresh or stored
+    yield Adder(bits, units)
     if "threshold" in folding.stored:
         yield Compare(bits, units)
     else:
         yield Logic(bits // 2 * units)
-    # The sum, what is left, whether it spiked; a product is subtracted later, so it waits as well.
-    waiting = 3 if folding.shifted or not op.decay.any() else 4
-    yield Register((waiting * bits + 1) * units)
+    # What is left, what is added to it, the sum; a product is subtracted later, so it waits too.
+    added = max(folding.weight_bits, folding.constants["bias"][1])
+    waiting = 2 if folding.shifted or not op.decay.any() else 3
+    yield Register((waiting * bits + added + 1) * units)
+    yield MuxPart(added, 2, units)
     if op.decay.any():
         yield Adder(bits, units)
     if "decay" in folding.stored:
@@ -125,8 +128,8 @@ def soma_parts(folding: Folding) -> Iterator[Part]:
     else:
         yield from constant.parts(bits, int(op.decay[0]), units)
     if op.saturates:
-        yield Compare(bits, 2 * units, constant=True)
-        yield MuxPart(bits, 3, 2 * units)
+        yield Compare(bits, units, constant=True)
+        yield MuxPart(bits, 3, units)
     if op.reset == "subtract":
         lowered = 1 + max(folding.constants[name][1] for name in ("bias", "threshold"))
         yield MuxPart(lowered, 2, units)
@@ -144,7 +147,6 @@ def soma_parts(folding: Folding) -> Iterator[Part]:
         found = [folding.constants[name] for name in names]
         columns = [folding.per_word(values) & (1 << bits) - 1 for values, bits in found]
         yield rom_part(np.concatenate(columns, axis=1), max(bits for _, bits in found))
-        yield Register(units * folding.constants["bias"][1] * ("bias" in names))
 
 
 class Soma(Elaboratable):
@@ -198,18 +200,16 @@ class Soma(Elaboratable):
             stored = Mux(fresh, bias, cell[:bits].as_signed())
             v = Signal(signed(bits), name=f"v{n}")
             m.d.comb += v.eq(stored)
-            # Cycle 2: add, compare, leak.
-            total = register(m, self._clip(m, v + weight), f"total{n}")
-            spiked = register(m, v > threshold, f"spiked{n}")
-            left = self._left(m, v, decay, n)
-            added = bias if isinstance(bias, Const) else register(m, bias, f"bias{n}")
-            # Cycle 3: what goes into the next step.
-            fired = register(m, fires, f"fired{n}")
-            if op.reset == "subtract":  # from the bias, which has fewer bits than a membrane
+            # Cycle 2: compare, leak; a synapse's weight, or, at the end of a step, the bias.
+            spiked = register(m, fires & (v > threshold), f"spiked{n}")
+            left = self._left(m, v, decay, fires, n)
+            added = register(m, Mux(fires, bias, weight), f"added{n}")
+            # Cycle 3: reset, from the bias, which has fewer bits than a membrane; and the one sum.
+            if op.reset == "subtract":
                 added = Mux(spiked, self._lowered(m, bias, threshold, n), added)
-            kept = Mux(spiked, 0, left) if op.reset == "zero" else left
-            following = self._clip(m, kept + added)
-            result = Mux(fired, following, total)[:bits]
+            elif op.reset == "zero":
+                left = Mux(spiked, 0, left)
+            result = self._clip(m, left + added)[:bits]
             if folding.largest:
                 before_best = Mux(fresh, op.limits[0], cell[bits:].as_signed())
                 better = fires & (v > before_best)
@@ -227,13 +227,13 @@ class Soma(Elaboratable):
         ]
         return m
 
-    def _left(self, m, v, decay, n):
-        """What is left of ``v`` after the leak, in the next cycle."""
+    def _left(self, m, v, decay, fires, n):
+        """``v``, or, if ``fires``, what is left of it after the leak, in the next cycle."""
         op, bits = self.folding.op, self.folding.op.membrane_bits
         if not op.decay.any():
             return register(m, v, f"left{n}")
         product = v * decay if isinstance(decay, Signal) else times(v, int(op.decay[0]))
-        dropped = product >> op.decay_shift
+        dropped = Mux(fires, product >> op.decay_shift, 0)
         if self.folding.shifted:  # what is left lies between 0 and v
             return register(m, (v - dropped)[:bits].as_signed(), f"left{n}")
         return register(m, v, f"before{n}") - register(m, dropped, f"dropped{n}")

@@ -57,7 +57,7 @@ def test_weights_of_few_values_are_kept():
 
 
 def test_biases_keep_their_grid():
-    """Coarse weights make no coarse biases: those on a grid stay, others get the steps of 8 bits."""
+    """Coarse weights make no coarse biases: those on a grid stay, others get steps of 8 bits."""
     module = network()
     with torch.no_grad():
         module.module.fc1.weight.sign_()
