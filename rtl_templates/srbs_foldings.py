@@ -21,6 +21,12 @@ STEP = 1.12
 #: Foldings of about as many steps that are offered.
 TIES = 2
 
+#: Part of the multipliers of a faster small folding that a slower one may have at most.
+FEWER = 0.9
+
+#: Small foldings have fewer multipliers.
+STARVED = 256
+
 #: Tiles side by side that the planner is offered.
 MOST_TILES = 8
 
@@ -52,6 +58,40 @@ def foldings(make: Make, op: WinogradConv2d | Conv2d | Linear, family: str) -> I
                 yield from styled(spec, family)
             if offered == TIES:
                 break
+    yield from _simple(make, op, pattern, family)
+
+
+def _simple(make: Make, op, pattern: SubRows, family: str) -> Iterator[Any]:
+    """Small foldings of one tile at a time, with beats of one pixel, which suit every neighbour,
+    that no other beats in steps and multipliers, whether or not streams slow them down."""
+    one = make((op,), pattern, 1, 1)
+    specs = [
+        make((op,), pattern, banks, outs, lanes)
+        for banks in (n for n in range(1, one.sub_rows + 1) if one.sub_rows % n == 0)
+        for outs in useful_lanes(op.output.channels)
+        if banks * outs * one.multipliers < STARVED
+        for lanes in _stream_lanes(op, pattern)
+    ]
+    least = float("inf")
+    for spec in sorted(specs or [one], key=lambda spec: (_cycles(spec), spec.multipliers)):
+        if spec.multipliers <= FEWER * least:
+            least = spec.multipliers
+            yield from styled(spec, family)
+
+
+def _stream_lanes(op, pattern: SubRows) -> Iterator[int]:
+    """Channels that a beat may carry."""
+    channels = op.input.channels
+    for lanes in (1 << n for n in range(pattern.length.bit_length())):
+        if lanes <= channels and not (isinstance(op, Linear) and channels % lanes):
+            yield lanes
+
+
+def _cycles(spec) -> int:
+    """Cycles a frame. Words are taken one at a time: a word's last lane, and then the next."""
+    strips = spec.strips
+    word = max(strips.columns, spec.stream_lanes + 1)
+    return max(spec.schedule().steps, strips.strips * strips.groups * strips.folds * word)
 
 
 def _balanced(
@@ -60,14 +100,8 @@ def _balanced(
     """The narrowest streams that do not slow the array down; None if even the widest do."""
     source = op.input.map_shape
     width = op.output.map_shape[1]
-    for lanes in (1 << n for n in range(pattern.length.bit_length())):
-        if lanes > source[2] or (isinstance(op, Linear) and source[2] % lanes):
-            break
+    for lanes in _stream_lanes(op, pattern):
         spec = make((op,), pattern, banks, outs, lanes, tiles)
-        # Words are taken one at a time: a word's last lane, and then the next word.
-        word = max(spec.strips.columns, lanes + 1)
-        if word * spec.strips.folds > spec.words:
-            continue
         most = gcd(spec.strips.new_columns, source[1]), gcd(spec.group_pixels, width)
         if isinstance(op, Linear):
             most = 1, 1
@@ -76,6 +110,6 @@ def _balanced(
                 spec = make((op,), pattern, banks, outs, lanes, tiles, wide_in, wide_out)
                 if spec.schedule().processes["fill"].steps > steps:
                     break
-                if spec.schedule().steps == steps:
+                if _cycles(spec) == steps:
                     return spec
     return None
