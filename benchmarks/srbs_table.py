@@ -37,7 +37,7 @@ def markdown(found: Mapping) -> str:
         "",
         *_layers(found.get("layers", ())),
         *_networks(found.get("networks", {})),
-        *_accuracy(found.get("accuracy", {})),
+        "What the pattern costs in accuracy: [srbs_accuracy.md](srbs_accuracy.md).",
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -106,15 +106,6 @@ def _networks(networks: Mapping) -> list[str]:
     lines = ["## Whole networks", "", "| network | | |", "|---|---|--:|"]
     for name, some in networks.items():
         lines += [f"| {name} | {key.replace('_', ' ')} | {value} |" for key, value in some.items()]
-    return [*lines, ""]
-
-
-def _accuracy(accuracy: Mapping) -> list[str]:
-    if not accuracy:
-        return []
-    lines = ["## Accuracy", "", "| network | | |", "|---|---|--:|"]
-    for name, some in accuracy.items():
-        lines += [f"| {name} | {key} | {value} |" for key, value in some.items()]
     return [*lines, ""]
 
 
