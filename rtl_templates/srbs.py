@@ -128,7 +128,8 @@ class SparseSpec(TiledSpec):
         return Process(loops, write=Write("tiles"), read=Read("words", 3, 1, (1, 1, 1, 1)))
 
     def store_schedule(self):
-        transform = self.strips.transform_process("words")
+        # A word's last lane leaves, and then the next word may come.
+        transform = self.strips.transform_process("words", self.stream_lanes + 1)
         processes = {"transform": transform, "spread": self.spread_process()}
         return processes, {"words": 1, "tiles": 2 * self.held}
 

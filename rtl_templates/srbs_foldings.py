@@ -73,7 +73,7 @@ def _simple(make: Make, op, pattern: SubRows, family: str) -> Iterator[Any]:
         for lanes in _stream_lanes(op, pattern)
     ]
     least = float("inf")
-    for spec in sorted(specs or [one], key=lambda spec: (_cycles(spec), spec.multipliers)):
+    for spec in sorted(specs or [one], key=lambda spec: (spec.schedule().steps, spec.multipliers)):
         if spec.multipliers <= FEWER * least:
             least = spec.multipliers
             yield from styled(spec, family)
@@ -85,13 +85,6 @@ def _stream_lanes(op, pattern: SubRows) -> Iterator[int]:
     for lanes in (1 << n for n in range(pattern.length.bit_length())):
         if lanes <= channels and not (isinstance(op, Linear) and channels % lanes):
             yield lanes
-
-
-def _cycles(spec) -> int:
-    """Cycles a frame. Words are taken one at a time: a word's last lane, and then the next."""
-    strips = spec.strips
-    word = max(strips.columns, spec.stream_lanes + 1)
-    return max(spec.schedule().steps, strips.strips * strips.groups * strips.folds * word)
 
 
 def _balanced(
@@ -110,6 +103,6 @@ def _balanced(
                 spec = make((op,), pattern, banks, outs, lanes, tiles, wide_in, wide_out)
                 if spec.schedule().processes["fill"].steps > steps:
                     break
-                if _cycles(spec) == steps:
+                if spec.schedule().steps == steps:
                     return spec
     return None

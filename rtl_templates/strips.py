@@ -143,13 +143,13 @@ class Strips:
             else None,  # or tiles of padding would run ahead
         )
 
-    def transform_process(self, ring: str) -> Process:
-        """Walks strips, groups of tiles, folds and columns; the last of these makes a word of
-        ``ring``."""
+    def transform_process(self, ring: str, least: int = 1) -> Process:
+        """Walks strips, groups of tiles, folds and columns, of which the last makes a word of
+        ``ring``; for each word it takes ``least`` steps or more."""
         down, last = self.release
         span = self.domain.size[0] * self.row
         read = Read("lines", 1, span, (down * self.row, last * self.row))
-        loops = (self.strips, self.groups, self.folds, self.columns)
+        loops = (self.strips, self.groups, self.folds, max(self.columns, least))
         return Process(loops, write=Write(ring, {3: (self.columns - 1,)}), read=read)
 
     @property
