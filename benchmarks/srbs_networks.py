@@ -6,9 +6,9 @@ python -m benchmarks.srbs_networks --fresh          # measure everything again
 VGG16 on 32x32 images with random 8-bit weights; layers of 64 input channels or more have them in
 Winograd's domain, F(2x2,3x3), and keep 3 of each 16. Weights in block RAM only. It is planned as if
 there were more of that, and then has to fit: it is mostly weights, whatever the foldings, and the
-planner would spend multipliers to save the last of it. The dense pipelines beside it, F2 and direct,
-are planned for a board without limits, as their weights do not fit, at a rate that takes about as
-many multipliers. Writes ``networks`` in ``docs/benchmarks/srbs.json``.
+planner would spend multipliers to save the last of it. The dense pipelines beside it are planned
+for a board without limits, as their weights do not fit, at a rate that takes about as many
+multipliers. Writes ``networks`` in ``docs/benchmarks/srbs.json``.
 """
 
 import argparse
