@@ -8,9 +8,13 @@ from dataclasses import dataclass
 
 __all__ = [
     "ROM_WORDS",
+    "Accumulator",
     "Adder",
+    "Around",
+    "Clip",
     "Compare",
     "Delay",
+    "Hold",
     "Logic",
     "Memory",
     "Multiplier",
@@ -27,9 +31,9 @@ class Multiplier:
     """``count`` signed products of ``a`` by ``b`` bits; ``role`` is "mac" or "requantise".
 
     ``product`` is the bits of each product that are used, ``a + b`` unless given: an unsigned
-    factor has a zero sign bit, which lengthens the factor and not the product. ``registers`` are
-    the bits of its operands and of what it makes that wait in flip-flops, beside other parts'
-    ``Register``: those that a block with registers of its own takes in.
+    factor has a zero sign bit, which lengthens the factor and not the product. ``around`` is what
+    blocks with registers and an adder of their own may take in; they are parts as any others.
+    ``ones``: of a constant operand, how many bits are set.
     """
 
     a: int
@@ -37,7 +41,23 @@ class Multiplier:
     count: int = 1
     role: str = "mac"
     product: int | None = None
-    registers: int = 0
+    around: "Around | None" = None
+    ones: int | None = None
+
+
+@dataclass(frozen=True)
+class Around:
+    """Parts right before and behind products: bits of the registers of ``signed`` and of
+    ``unsigned`` operands, of those that are right ``before`` them, and of the registers of the
+    products; ``sums``: what alone reads those registers, adders and what holds their results;
+    ``rounding``: adders of a constant that do."""
+
+    signed: int = 0
+    unsigned: int = 0
+    before: int = 0
+    product: int = 0
+    sums: tuple["Part", ...] = ()
+    rounding: tuple["Part", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,12 +82,40 @@ class Adder:
 
 
 @dataclass(frozen=True)
+class Accumulator:
+    """``count`` adders of ``width`` bits, one operand of which is chosen: a sum so far or a first
+    value; one of some constants by which an address moves."""
+
+    width: int
+    count: int = 1
+
+
+@dataclass(frozen=True)
 class Compare:
     """``count`` comparisons of ``width``-bit numbers; by a constant is cheaper on most families."""
 
     width: int
     count: int = 1
     constant: bool = False
+
+
+@dataclass(frozen=True)
+class Clip:
+    """``count`` numbers of ``width`` bits clipped to constants of ``bits`` bits, on one side or on
+    both ``sides``. A bound on one side is a reset."""
+
+    width: int
+    bits: int
+    sides: int
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Hold:
+    """``bits`` flip-flops, listed elsewhere, that keep their value unless enabled: flip-flops of
+    FPGAs have an enable, gates choose."""
+
+    bits: int
 
 
 @dataclass(frozen=True)
@@ -119,7 +167,20 @@ ROM_WORDS = 32
 #: Families whose LUTs cannot be written: iCE40 (Lattice FPGA-TN-02002), and gates.
 WITHOUT_LUTRAM = ("ice40", "asic")
 
-Part = Multiplier | SoftProduct | Adder | Compare | Mux | Register | Delay | Logic | Memory
+Part = (
+    Multiplier
+    | SoftProduct
+    | Adder
+    | Accumulator
+    | Clip
+    | Compare
+    | Mux
+    | Register
+    | Delay
+    | Hold
+    | Logic
+    | Memory
+)
 
 
 def memory_style(memory: Memory, family: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from amaranth import C, Cat
 from amaranth.hdl import Value
 
-from hwgen.primitives import Adder, Logic, Part, Register
+from hwgen.primitives import Adder, Delay, Logic, Part, Register
 from hwgen.rtl_templates.pipeline import register
 
 __all__ = ["COUNTED", "Term", "counts", "counts_parts", "levels", "plus", "tree", "tree_parts"]
@@ -83,13 +83,18 @@ def _count(bits: Sequence[Value]) -> Value:
     return total[: len(bits).bit_length()]
 
 
-def tree_parts(bits: int, terms: int, carries: int, count: int, shared: int = 1) -> Iterator[Part]:
+def tree_parts(
+    bits: int, terms: int, carries: int, count: int, shared: int = 1, waited: int = 0
+) -> Iterator[Part]:
     """Parts of ``count`` trees over ``terms`` numbers of ``bits`` bits, ``carries`` of them with a
-    carry; ``shared`` trees have the same carries."""
+    carry. ``shared`` trees have the same carries, which have waited for so many cycles when the
+    numbers come; all that time counts as part of the tree."""
     while terms > 1:
         pairs, bits = terms // 2, bits + 1
         carried = min(pairs, carries)
         yield Adder(bits + 1, carried * count)
         yield Adder(bits, (pairs - carried) * count)
-        terms, carries = terms - pairs, carries - carried
-        yield Register(bits * terms * count + carries * count // shared)
+        yield Delay(carried * count // shared, waited)
+        terms, carries, waited = terms - pairs, carries - carried, waited + 1
+        yield Register(bits * terms * count)
+    yield Delay(carries * count // shared, waited)

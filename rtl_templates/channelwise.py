@@ -15,9 +15,8 @@ from amaranth.lib import wiring
 from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Conv2d, MaxPool2d, SumPool2d
 from hwgen.network.types import bits_for
-from hwgen.primitives import Adder, Compare, Part, Register
-from hwgen.primitives import Mux as MuxPart
-from hwgen.rtl_templates.adders import Term, plus
+from hwgen.primitives import Accumulator, Adder, Compare, Hold, Part, Register
+from hwgen.rtl_templates.adders import Term, plus, tree_parts
 from hwgen.rtl_templates.memory import Rom, rom_part, words_of
 from hwgen.rtl_templates.multiply import BLOCK, Products, Style, styles
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
@@ -159,8 +158,8 @@ class ChannelwiseSpec:
         process, source, values = self.compute_process(), self.op.input, self.outputs[0].values
         parts: list[Part] = [
             *Sequencer.primitives(process),
-            *self.window.primitives(process),
-            Register(source.bits * values + 3 * self.latency - 5),
+            *self.window.primitives(),
+            Register(3 * self.latency - 5),
             *Queue.primitives(self.outputs[0].width, process.puts[0].depth),
         ]
         wide = self.op.output.bits
@@ -168,28 +167,32 @@ class ChannelwiseSpec:
             return [
                 *parts,
                 Compare(source.bits, values),
-                MuxPart(source.bits, 2, values),
-                Register(source.bits * values),
+                Hold(source.bits * values),
+                Register(2 * source.bits * values),
             ]
-        if self.multiplies:
-            words = self.folds * self.window.kernel[0] * self.window.kernel[1]
-            parts += [
-                rom_part(self.weight_words(), self.weight_bits),
-                Register((words - 1).bit_length() + self.lanes * self.weight_bits),
-                Adder((words - 1).bit_length(), constant=True),
-                *self.products.primitives(self.lanes),
-            ]
-        if self.stores_first:
-            firsts = rom_part(self.first_words(), self.first_bits)
-            parts += [firsts, Register(firsts.width)]
         carries = self.products.carries * self.lanes if self.multiplies else 0
-        return [
-            *parts,
-            Adder(wide + 1, carries),
-            Adder(wide, values - carries),
-            MuxPart(wide, 2, values),
+        sums: list[Part] = [
+            Accumulator(wide + 1, carries),
+            Accumulator(wide, values - carries),
             Register(wide * values),
         ]
+        if self.stores_first:
+            firsts = rom_part(self.first_words(), self.first_bits)
+            parts.append(firsts)
+            sums.append(Register(firsts.width))
+        if not self.multiplies:
+            return [*parts, Register(source.bits * values), *sums]
+        products, words = self.products, self.folds * self.window.kernel[0] * self.window.kernel[1]
+        weights = rom_part(self.weight_words(), self.weight_bits)
+        parts += [
+            weights,
+            Register((words - 1).bit_length()),
+            Adder((words - 1).bit_length(), constant=True),
+        ]
+        if products.single == self.pixels:
+            return [*parts, *products.primitives(self.lanes, sums, weights.width)]
+        parts += tree_parts(products.bits, 1, 1, carries, **products.carried)
+        return [*parts, *products.primitives(self.lanes, stored=weights.width), *sums]
 
     def create(self, name: str = "channelwise") -> "Channelwise":
         return Channelwise(self, name)

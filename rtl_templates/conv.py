@@ -16,8 +16,7 @@ import numpy as np
 from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Conv2d, Linear
 from hwgen.network.types import bits_for
-from hwgen.primitives import Adder, Delay, Part, Register
-from hwgen.primitives import Mux as MuxPart
+from hwgen.primitives import Accumulator, Adder, Delay, Part, Register
 from hwgen.rtl_templates.adders import COUNTED, counts_parts, levels, tree_parts
 from hwgen.rtl_templates.conv_array import Conv
 from hwgen.rtl_templates.memory import rom_part
@@ -199,44 +198,46 @@ class ConvSpec:
         return bits + (not is_signed)
 
     def primitives(self) -> list[Part]:
-        op, process = self.op, self.compute_process()
-        source_bits, sum_bits = op.input.bits, op.output.bits
-        products, lanes = self.products, self.in_lanes
+        process, products, lanes = self.compute_process(), self.products, self.in_lanes
         folds = self.outputs[0].folds
         words = folds * self.taps
         address = (words - 1).bit_length()
-        values = self.out_lanes * self.in_lanes
         pairs = self.pixels * self.out_lanes
+        weights = rom_part(self.weight_words(), self.weight_bits)
         parts: list[Part] = [
             *Sequencer.primitives(process, skip=2 if self.window.even else 0),
-            *self.window.primitives(process),
-            rom_part(self.weight_words(), self.weight_bits),
+            *self.window.primitives(),
+            weights,
             Register(address),
             Adder(address, constant=True),
             Register(3 * self.latency - 5),
             Delay((folds - 1).bit_length(), self.latency - 4),
-            Register(values * self.weight_bits + self.pixels * self.in_lanes * source_bits),
-            *products.primitives(lanes),
         ]
-        if folds > 1 and self.bias_words().any():
-            biases = rom_part(self.bias_words(), self.bias_bits)
-            parts += [biases, Register(biases.width)]
-        bits, shared = products.bits, 1
-        if products.soft:  # their carries are those of weights, or of factors
-            shared = self.out_lanes if products.x_bipolar else self.pixels
+        bits, single = products.bits, products.single
         if products.counted:
             bits = COUNTED.bit_length()
             parts += counts_parts(lanes, pairs)
-        parts += tree_parts(bits, lanes, lanes, products.carries, shared)
-        parts += tree_parts(bits, self.terms, 0, pairs - products.carries)
-        parts += [
-            Adder(sum_bits + 1, products.carries),
-            Adder(sum_bits, pairs - products.carries),
-            MuxPart(sum_bits, 2, pairs),
-            Register(sum_bits * pairs),
-            *Queue.primitives(self.outputs[0].width, process.puts[0].depth),
-        ]
-        return parts
+        parts += tree_parts(bits, lanes, lanes, products.carries, **products.carried)
+        parts += tree_parts(bits, self.terms, 0, pairs - products.carries - single)
+        parts += self._totals(pairs - single, products.carries)
+        # What reads a product that has a block of its own: an adder of the tree, or the total.
+        sums = self._totals(single)
+        if lanes > 1:
+            left = lanes - lanes // 2
+            parts += [*tree_parts(bits + 1, left, 0, single), *sums]
+            sums = [Adder(bits + 1, lanes // 2 * single), Register((bits + 1) * left * single)]
+        if folds > 1 and self.bias_words().any():
+            biases = rom_part(self.bias_words(), self.bias_bits)
+            parts.append(biases)
+            (sums if lanes == 1 and single == pairs else parts).append(Register(biases.width))
+        parts += products.primitives(lanes, sums, weights.width)
+        return [*parts, *Queue.primitives(self.outputs[0].width, process.puts[0].depth)]
+
+    def _totals(self, count: int, carries: int = 0) -> list[Part]:
+        """Parts of ``count`` sums over taps, ``carries`` of them of terms with a carry."""
+        bits = self.op.output.bits
+        adders = [Accumulator(bits + 1, carries), Accumulator(bits, count - carries)]
+        return [*adders, Register(bits * count)]
 
     def create(self, name: str = "conv") -> Conv:
         return Conv(self, name)

@@ -29,7 +29,7 @@ from amaranth import C, Cat, Mux
 from amaranth.hdl import Value
 
 from hwgen.cost.multiply import RULES, split
-from hwgen.primitives import Adder, Delay, Logic, Multiplier, Part, Register, SoftProduct
+from hwgen.primitives import Adder, Around, Delay, Logic, Multiplier, Part, Register, SoftProduct
 from hwgen.rtl_templates.adders import Term, plus
 from hwgen.rtl_templates.pipeline import register
 
@@ -195,47 +195,81 @@ class Products:
                 words[..., lane] -= words[..., lane - 1] < 0
         return words
 
-    def primitives(self, count: int = 1) -> list[Part]:
-        """Parts of ``count`` groups of such products, with all their registers."""
+    @property
+    def carried(self) -> dict[str, int]:
+        """What ``tree_parts`` is to know of the carries: soft ones are those of weights, or of
+        factors, and have waited since those came."""
+        if not self.soft:
+            return {"shared": 1, "waited": 0}
+        return {"shared": self.lanes if self.x_bipolar else self.pixels, "waited": self.latency}
+
+    @property
+    def single(self) -> int:
+        """Products that have a block of their own."""
+        return 0 if self.soft else self._kinds.get((1, 1), 0)
+
+    def primitives(
+        self, count: int = 1, sums: Sequence[Part] = (), stored: int | None = None
+    ) -> list[Part]:
+        """Parts of ``count`` groups of such products, with all their registers and those of the
+        factors and weights that come, but without carries (``tree_parts``). ``sums`` are further
+        parts, which alone read ``single`` products. Of the bits of all weights, ``stored`` are
+        neither constant nor like others; all, unless given."""
+        bits = self.w_bits * self.lanes * count
+        share = 1.0 if stored is None else stored / bits
         if self.soft:
-            return self._soft_parts(count)
-        parts: list[Part] = []
-        if self.latency > 1:
-            parts.append(Register((self.pixels * self.x_bits + self.lanes * self.w_bits) * count))
+            return [*self._soft_parts(count, share), *sums]
+        # Operands that are one number are registers, those that are several lie side by side.
+        x_alone, w_alone = (
+            some if each == 1 else int(some % each == 1)
+            for some, each in ((self.pixels, self.style.pixels), (self.lanes, self.style.lanes))
+        )
+        x = x_alone * self.x_bits * count
+        w = round(w_alone * self.w_bits * count * share)
+        x_packed = (self.pixels - x_alone) * self.x_bits * count
+        w_packed = round((self.lanes - w_alone) * self.w_bits * count * share)
+        parts: list[Part] = [Register(x_packed + w_packed)]
+        before = 0
+        if self.latency > 1:  # packed factors are then registers as a whole
+            parts.append(Register(w_packed))
             lent = self.pixels - ceil(self.pixels / self.style.pixels)
             parts.append(Adder(self.x_bits + 1, lent * count))
-        for (x, w), blocks in self._kinds.items():
-            product = x * w * self.bits
-            multiplier = Multiplier(*self.operands(x, w), blocks * count, product=product)
-            parts.append(replace(multiplier, registers=product + self._own(x, w)))
-            parts.append(Register(product * blocks * count))
+            before, x = x + w, x + x_packed
+        signs = {"signed": x + w} if self.x_signed else {"signed": w, "unsigned": x}
+        around = Around(**signs, before=before, sums=tuple(sums))
+        for kind, blocks in self._kinds.items():
+            product = kind[0] * kind[1] * self.bits
+            around = replace(around, product=product * blocks * count)
+            parts.append(Multiplier(*self.operands(*kind), blocks * count, "mac", product, around))
+            around = Around()
         return parts
 
-    def _own(self, x: int, w: int) -> int:
-        """Bits of a block's operands that no other block reads, from registers right before it;
-        operands with several numbers in them are not such registers."""
-        alone = self.x_bits if x == 1 and self.lanes == w else 0
-        return alone + (self.w_bits if w == 1 and self.pixels == x else 0)
-
-    def _soft_parts(self, count: int) -> list[Part]:
-        products = self.pixels * self.lanes * count
+    def _soft_parts(self, count: int, share: float) -> list[Part]:
+        products, factors = self.pixels * self.lanes * count, self.pixels * count
+        weight = self.lanes * count * share  # a bit of each
+        operands = Register(factors * self.x_bits + round(self.w_bits * weight))
         if self.counted:
-            return []  # part of what counts them
+            return [operands]  # the rest is part of what counts them
         if self.x_bipolar:
             negated = Logic(self.bits * products)
-            return [negated, Register(self.bits * products + self.pixels * count)]
-        parts: list[Part] = [SoftProduct(self.x_bits + (not self.x_signed), self.w_bits, products)]
-        parts.append(Delay(self.lanes * count, self.latency))  # carries
-        for stage in range(self.latency):
-            # What is summed so far, and factors and digits that are still to come.
-            more = stage + 1 < self.latency
-            bits = self.x_bits + 4 * (stage + 1) if more else self.bits
-            parts.append(Register(bits * products))
-            if more:
-                parts.append(Register(self.pixels * self.x_bits * count))
-                # The digits of the next stage, and the bit below them, have waited since the first.
-                digits = min(4, self.w_bits - 4 * (stage + 1)) + 1
-                parts.append(Delay(self.lanes * digits * count, stage + 1))
+            return [operands, negated, Register(self.bits * products)]
+        factor = self.x_bits + (not self.x_signed)
+        parts: list[Part] = [
+            SoftProduct(factor, self.w_bits, products),
+            Register(self.latency * self.x_bits * factors),
+            Register(round(min(self.w_bits, 4) * weight)),
+        ]
+        # Of what is summed so far, the low bits of each stage but the last only wait.
+        for stage in range(self.latency - 1):
+            parts += [Register(self.x_bits * products), Delay(4 * products, self.latency - stage)]
+            # The digits of the next stage have waited since they came, the bit below them since
+            # the first stage.
+            digits = min(4, self.w_bits - 4 * (stage + 1))
+            parts.append(Delay(round(digits * weight), stage + 2))
+            parts.append(Delay(round(weight), stage + 1))
+        # An unsigned factor's only row has a sign that is its carry.
+        low = 4 * (self.latency - 1) + (self.rows == 1 and not self.x_signed)
+        parts.append(Register((self.bits - low) * products))
         return parts
 
     # Hardware

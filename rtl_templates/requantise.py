@@ -2,28 +2,24 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
 from itertools import pairwise
-from operator import add
 
 import numpy as np
-from amaranth import C, Cat, Const, Module, Mux, Shape, Signal, signed
-from amaranth.lib import wiring
 
 from hwgen.beats import Beats, useful_lanes
-from hwgen.cost.multiply import RULES
+from hwgen.cost.multiply import RULES, outside
 from hwgen.network import Requantise
-from hwgen.primitives import Adder, Compare, Multiplier, Part, Register
+from hwgen.primitives import Adder, Around, Clip, Multiplier, Part, Register, SoftProduct
 from hwgen.primitives import Mux as MuxPart
-from hwgen.rtl_templates.adders import plus
-from hwgen.rtl_templates.memory import Rom, rom_part, words_of
+from hwgen.rtl_templates.adders import tree_parts
+from hwgen.rtl_templates.memory import rom_part
 from hwgen.rtl_templates.multiply import BLOCK, SOFT, Products, Style
-from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.requantiser import Requantiser
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.schedule import Process, Put, Schedule, Take
 
-__all__ = ["RequantiseSpec", "Requantiser"]
+__all__ = ["RequantiseSpec"]
 
 #: Bits of a sum that one DSP block multiplies at full speed, by family. On ECP5 (18 x 18, signed)
 #: two blocks in a row are too slow for one cycle; on UltraScale+ (27 x 18) sums seldom need two.
@@ -159,61 +155,107 @@ class RequantiseSpec:
 
     def primitives(self) -> list[Part]:
         op, values, put = self.op, self.inputs[0].values, self.process().puts[0]
-        wide, _ = op.centred
-        unused = max(0, op.shift - 1)  # low bits that the shift drops and rounding never carries
+        wide = op.centred[0] + (0 if op.is_shift else self.scale_bits)
         parts: list[Part] = [
             *Sequencer.primitives(self.process(), skip=1 if self.chooses else 2),
-            Register((wide - unused if op.is_shift else wide) * values + self.latency - 1),
+            Register(self.latency - 1),
         ]
         if op.input.zero_point:
-            parts.append(Adder(wide, values, constant=True))
-        if not op.is_shift:
-            words, bits = self.scale_words(), self.scale_bits
-            scales = rom_part(words, self.stored_bits)
-            if self.stores:
-                parts.append(scales)
-            if self.soft:
-                parts += self.products.primitives(self.lanes)
-            pieces = [] if self.soft else self.pieces
-            for start, piece in pieces:
-                parts += self._multipliers(piece, words)
-                # Of the lowest piece, bits that no other piece reaches may be unused.
-                alone = pieces[1][0] if len(pieces) > 1 else piece + bits
-                dropped = min(unused, alone) if start == 0 else 0
-                parts.append(Register((piece + bits - dropped) * values))
-            wide += bits
-            if len(pieces) > 1:
-                parts += [Adder(wide, values), Register((wide - unused) * values)]
-            if op.negative is not None:
-                parts += [MuxPart(self.stored_bits, 2, values), Register(self.stored_bits * values)]
-            elif self.stores:
-                parts.append(Register(scales.width))
-            parts.append(Register(op.centred[0] * values))
-        if self.offset:
-            parts.append(Adder(wide + 1 - unused, values, constant=True))
+            parts.append(Adder(op.centred[0], values, constant=True))
+        scales = rom_part(self.scale_words(), self.stored_bits)
+        if self.stores:
+            parts.append(scales)
+        if op.is_shift:
+            parts += [Register((wide - self.unused) * values), *self._rounding(wide, values)]
+        elif self.soft:
+            products = self.products
+            made = products.primitives(self.lanes, stored=scales.width if self.stores else 0)
+            if not self.stores:  # a constant's row is its factor, and costs an adder, if anything
+                made = [part for part in made if not isinstance(part, SoftProduct)]
+                wide_row, words = op.centred[0] + 3, self.scale_words()[0]
+                made += [Adder(wide_row, self.pixels * (_rows(int(s)) - 1)) for s in words if s]
+            parts += [
+                Register(op.centred[0] * values),
+                *made,
+                *tree_parts(products.bits, 1, 1, values, **products.carried),
+                *self._rounding(wide, values),
+            ]
+        else:
+            parts += self._block_parts(wide)
         narrow = max(2, wide + bool(self.offset) - op.shift)
+        half = 1 << (narrow - 1)
+        sides = (op.lo > -half) + (op.hi < half - 1)
         parts += [
             Register(narrow * values),
-            Compare(narrow, 2 * values, constant=True),
-            MuxPart(op.bits, 3, values),
+            Clip(narrow, min(narrow, op.bits), sides, values),
             Register(op.bits * values),
             *Queue.primitives(self.outputs[0].width, put.depth),
         ]
         return parts
 
-    def _multipliers(self, piece: int, words: np.ndarray) -> Iterator[Multiplier]:
-        """Products of a piece of each sum with a scale; a power of two takes none."""
-        alike = bool((words == words[0]).all()) and self.op.negative is None
-        if not alike:
-            values, bits = self.inputs[0].values, self.scale_bits
-            yield Multiplier(piece + 1, bits + 1, values, "requantise", piece + bits)
-            return
-        for scale in (int(scale) for scale in words[0]):
-            if scale.bit_count() > 1:
-                bits = scale.bit_length()
-                yield Multiplier(piece + 1, bits + 1, self.pixels, "requantise", piece + bits)
+    @property
+    def unused(self) -> int:
+        """Low bits that the shift drops, and that rounding never carries."""
+        return max(0, self.op.shift - 1)
 
-    def create(self, name: str = "requantise") -> "Requantiser":
+    def _rounding(self, wide: int, count: int) -> list[Part]:
+        """What rounds ``count`` products of ``wide`` bits."""
+        return [Adder(wide + 1 - self.unused, count, constant=True)] if self.offset else []
+
+    def _block_parts(self, wide: int) -> Iterator[Part]:
+        """Products of ``wide`` bits in DSP blocks, from the registers of the sums to what rounds
+        them."""
+        values, words = self.inputs[0].values, self.scale_words()
+        bits, is_signed = self.op.centred
+        scales, below = 0, self.stored_bits > self.scale_bits
+        if self.op.negative is not None:
+            yield MuxPart(self.stored_bits, 2, values)
+            yield Register(values)  # signs, which choose
+            scales = self.stored_bits * values
+        elif self.stores:
+            scales = rom_part(words, self.stored_bits).width
+        for count, scale, ones in self._scaled(words):
+            around = Around(
+                signed=bits * count * is_signed + scales * below,
+                unsigned=bits * count * (not is_signed) + scales * (not below),
+                before=bits * count,
+                product=(wide - self.unused) * count,
+                rounding=tuple(self._rounding(wide, count)),
+            )
+            scales = 0
+            if not scale:
+                yield from outside(around)
+            elif len(self.pieces) == 1:
+                widths = bits + (not is_signed), scale + 1
+                product = bits + scale
+                yield Multiplier(*widths, count, "requantise", product, around, ones)
+            else:
+                yield from self._in_pieces(wide, count, scale)
+                yield from outside(around)
+
+    def _in_pieces(self, wide: int, count: int, scale: int) -> Iterator[Part]:
+        """Products that are sums of products of pieces with a scale of so many bits."""
+        pieces = self.pieces
+        yield Adder(wide, count)
+        for start, bits in pieces:
+            # Of the lowest piece, bits that no other piece reaches may be unused.
+            dropped = min(self.unused, pieces[1][0]) if start == 0 else 0
+            yield Register((bits + self.scale_bits - dropped) * count)
+            is_signed = self.op.centred[1] and (start, bits) == pieces[-1]
+            widths = bits + (not is_signed), scale + 1
+            yield Multiplier(*widths, count, "requantise", bits + scale)
+
+    def _scaled(self, words: np.ndarray) -> Iterator[tuple[int, int, int | None]]:
+        """How many sums are multiplied by a scale of how many bits; a power of two has none. Of
+        constant ones, how many are set."""
+        if self.stores or self.op.negative is not None:
+            yield self.inputs[0].values, self.scale_bits, None
+            return
+        for scale in map(int, words[0]):
+            ones = scale.bit_count()
+            yield self.pixels, scale.bit_length() if ones > 1 else 0, ones
+
+    def create(self, name: str = "requantise") -> Requantiser:
         return Requantiser(self, name)
 
     @staticmethod
@@ -228,114 +270,7 @@ class RequantiseSpec:
                     yield replace(spec, style=SOFT)
 
 
-class Requantiser(wiring.Component):
-    """The engine of ``RequantiseSpec``: a beat a cycle, each ``spec.latency`` cycles later."""
-
-    def __init__(self, spec: RequantiseSpec, name: str):
-        self.spec, self.name = spec, name
-        super().__init__(ports(spec))
-
-    def elaborate(self, platform):
-        m = Module()
-        spec, op = self.spec, self.spec.op
-        process = spec.process()
-        m.submodules.sequencer = sequencer = Sequencer(process)
-        m.submodules.queue = queue = Queue(spec.outputs[0].width, process.puts[0].depth)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
-        m.d.comb += [
-            self.i.ready.eq(queue.room),
-            sequencer.step.eq(self.i.valid & queue.room),
-            queue.reserve.eq(sequencer.step),
-            queue.push.eq(delay(m, sequencer.step, spec.latency - 1, "step")),
-        ]
-        fold = sequencer.index[1]
-        values = split(self.i.payload, spec.inputs[0].values, op.input.bits, op.input.signed)
-        values = [register(m, self._centred(value)) for value in values]
-        if not op.is_shift:
-            scales = self._scales_of(m, fold, values)
-            values = [register(m, value) for value in values]
-            terms = self._products(m, values, scales)
-        else:
-            terms = [(value, None) for value in values]
-        rounded = [register(m, self._round(*term)) for term in terms]
-        in_range = self._present(delay(m, fold, spec.latency - 2, "fold", reset_less=True))
-        clipped = [
-            Signal(op.bits, reset_less=True, name=f"clipped{n}") for n in range(len(rounded))
-        ]
-        for n, (store, value) in enumerate(zip(clipped, rounded, strict=True)):
-            m.d.sync += store.eq(Mux(in_range[n % spec.lanes], _clip(value, op.lo, op.hi), 0))
-        m.d.comb += queue.data.eq(join(clipped, op.bits))
-        return m
-
-    def _centred(self, value):
-        """``value`` less its zero point, in as many bits as that takes."""
-        bits, is_signed = self.spec.op.centred
-        if not self.spec.op.input.zero_point:
-            return value
-        value = (value - self.spec.op.input.zero_point)[:bits]
-        return value.as_signed() if is_signed else value
-
-    def _round(self, value, carry):
-        """A product shifted right, with the zero point."""
-        offset = C(self.spec.offset, signed(self.spec.offset.bit_length() + 1))
-        return (
-            value + offset if carry is None else plus(value, offset, carry)
-        ) >> self.spec.op.shift
-
-    def _products(self, m, values, scales):
-        """Each value times its scale, and what is to be added to it."""
-        spec = self.spec
-        if not spec.soft:
-            pairs = zip(values, scales, strict=True)
-            return [(self._product(m, *pair), None) for pair in pairs]
-        made = [
-            spec.products.build(m, values[n :: spec.lanes], [Cat(scales[n], C(0, 1)).as_signed()])
-            for n in range(spec.lanes)
-        ]
-        return [lane[pixel][0] for pixel in range(spec.pixels) for lane in made]
-
-    def _product(self, m, value, scale):
-        """``value * scale``, a cycle later, or two in pieces."""
-        terms = []
-        for start, bits in self.spec.pieces:
-            piece = value[start : start + bits]
-            if self.spec.op.centred[1] and start + bits == len(value):
-                piece = piece.as_signed()  # the sign is in the last
-            terms.append(register(m, piece * scale) << start)
-        return terms[0] if len(terms) == 1 else register(m, reduce(add, terms))
-
-    def _scales_of(self, m, fold, values):
-        """Multiplier of each of ``values``, two cycles after ``fold``, one after the values."""
-        spec, lanes = self.spec, self.spec.lanes
-        scales = self._scales(m, fold)
-        if spec.op.negative is not None:
-            below = (value[-1] if spec.op.centred[1] else C(0, 1) for value in values)
-            pairs = ((scales[n % lanes], scales[lanes + n % lanes]) for n in range(len(values)))
-            chosen = (Mux(low, b, a) for low, (a, b) in zip(below, pairs, strict=True))
-            return [register(m, scale) for scale in chosen]
-        scales = [s if isinstance(s, Const) else register(m, s) for s in scales]
-        return [scales[n % lanes] for n in range(len(values))]
-
-    def _scales(self, m, fold):
-        """Multipliers of each lane, in the cycle after ``fold``."""
-        words, bits = self.spec.scale_words(), self.spec.stored_bits
-        is_signed = bits > self.spec.scale_bits
-        if not self.spec.stores:
-            return [C(int(scale), Shape(bits, is_signed)) for scale in words[0]]
-        rom = Rom(words_of(words, bits), bits * words.shape[1], f"{self.name}_scales")
-        m.submodules.scales = rom
-        m.d.comb += rom.address.eq(fold)
-        return split(rom.data, words.shape[1], bits, is_signed)
-
-    def _present(self, fold):
-        """Whether each lane has a channel."""
-        if not self.spec.spare:
-            return [C(1, 1)] * self.spec.lanes
-        last = self.spec.folds - 1
-        used = self.spec.op.input.channels - last * self.spec.lanes
-        return [C(1, 1) if n < used else fold != last for n in range(self.spec.lanes)]
-
-
-def _clip(value, lo, hi):
-    """``value`` clipped to ``[lo, hi]``; the low bits of the result are all that count."""
-    return Mux(value > hi, hi, Mux(value < lo, lo, value))
+def _rows(scale: int) -> int:
+    """Digits of a constant that are not zero, as Booth's recoding has them: two bits and the one
+    below them are not alike."""
+    return sum((2 * scale >> n) & 7 not in (0, 7) for n in range(0, scale.bit_length() + 1, 2))

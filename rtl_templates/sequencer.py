@@ -6,8 +6,7 @@ from operator import and_, or_
 
 from amaranth import C, Elaboratable, Module, Mux, Signal
 
-from hwgen.primitives import Adder, Compare, Register
-from hwgen.primitives import Mux as MuxPart
+from hwgen.primitives import Accumulator, Adder, Compare, Register
 from hwgen.schedule import FIRST, LAST, LATER, At, Process, Take, chosen
 
 __all__ = ["Pointer", "Sequencer", "among", "deltas"]
@@ -151,8 +150,7 @@ class Pointer(Elaboratable):
         return m
 
     @staticmethod
-    def primitives(moves: Sequence[int], bits: int):
+    def primitives(bits: int):
         """Parts of the pointer."""
         yield Register(bits)
-        yield Adder(bits)
-        yield MuxPart(bits, ways=max(2, len({move % (1 << bits) for move in moves})))
+        yield Accumulator(bits)

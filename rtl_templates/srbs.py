@@ -146,11 +146,10 @@ class SparseSpec(TiledSpec):
             Adder(fold, 2, constant=True),
         ]
         lanes = self.in_lanes * self.out_lanes
-        for (i, j), products in self.tap_products.items():
+        for i, j in self.taps:
             width = self.strips.shapes[i][j][0] * self.tiles
             parts += [Memory(self.depth, width, "lutram")] * lanes
-            parts.append(Register((width + products.w_bits) * lanes))
-        return parts
+        return [*parts, Register(self.word_bits)]
 
     def weight_fields(self) -> Iterator[tuple[np.ndarray, int]]:
         places, values = self.entries

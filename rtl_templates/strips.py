@@ -202,7 +202,7 @@ class Strips:
             *Sequencer.primitives(self.fill_process()),
             *Sequencer.primitives(process),
             *Level.primitives(self.lines),
-            *Pointer.primitives(range(5), bits),
+            *Pointer.primitives(bits),
             Register(bits + 2 * self.rows.bit_length()),
             Adder(bits, 2, constant=True),
             *[banks] * (self.rows * self.pixels),

@@ -26,7 +26,7 @@ import numpy as np
 from hwgen.beats import Beats
 from hwgen.network.domain import Domain
 from hwgen.network.types import signed_bits
-from hwgen.primitives import Adder, Memory, Mux, Part, Register
+from hwgen.primitives import Accumulator, Adder, Memory, Mux, Part, Register
 from hwgen.rtl_templates.adders import levels, tree_parts
 from hwgen.rtl_templates.multiply import Products, Style, Weights, packed_bits
 from hwgen.rtl_templates.queue import Queue, depth_for
@@ -318,11 +318,15 @@ class TiledSpec(ABC):
         each = ((products.blocks(family) or 0) * n for products, n in counts.items())
         return sum(each) * self.in_lanes * self.out_lanes // self.product_lanes
 
+    @property
+    def word_bits(self) -> int:
+        """Bits of a word of the memory of weights."""
+        entry = sum(products.w_bits + self.index_bits for products in self.tap_products.values())
+        return entry * self.in_lanes * self.out_lanes
+
     def primitives(self) -> list[Part]:
         compute, drain = self.compute_process(), self.drain_process()
         outs = self.out_lanes * self.tiles
-        entry = sum(products.w_bits + self.index_bits for products in self.tap_products.values())
-        width = entry * self.in_lanes * self.out_lanes
         slots, bits = 2 * self.strip, self.op.output.bits
         bank = self.group_pixels * self.out_lanes * bits
         address, counter = (slots - 1).bit_length(), (self.words - 1).bit_length()
@@ -331,12 +335,11 @@ class TiledSpec(ABC):
             *self.strips.primitives(),
             *self.store_parts(),
             *[part for process in (compute, drain) for part in Sequencer.primitives(process)] * 2,
-            Memory(self.words, width, "rom"),
+            Memory(self.words, self.word_bits, "rom"),
             Register(counter + 3 * self.latency + self.made),
             Adder(counter, constant=True),
-            Register(width),
             *Level.primitives(slots),
-            *Pointer.primitives(range(6), address),
+            *Pointer.primitives(address),
             Register(2 * address),
             Adder(address, 2, constant=True),
             *[Memory(slots, bank, "ram")] * m,
@@ -359,14 +362,12 @@ class TiledSpec(ABC):
             carried = products.carries * copies * count
             waits = self.product_latency - products.latency
             operands = products.x_bits * products.pixels + products.w_bits * products.lanes
-            shared = self.tiles if products.soft else 1
             yield Register(waits * operands * terms * copies * count)
             yield from products.primitives(terms * copies * count)
-            yield from tree_parts(products.bits, terms, terms, carried, shared)
+            yield from tree_parts(products.bits, terms, terms, carried, **products.carried)
             yield from tree_parts(products.bits, terms, 0, outs * count - carried)
-            yield Adder(wide + 1, carried)
-            yield Adder(wide, outs * count - carried)
-            yield Mux(wide, 2, outs * count)
+            yield Accumulator(wide + 1, carried)
+            yield Accumulator(wide, outs * count - carried)
             yield Register(wide * outs * count)
 
     def _inverse_parts(self, outs: int) -> Iterator[Part]:

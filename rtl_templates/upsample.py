@@ -94,7 +94,7 @@ class UpsampleSpec:
         process = self.compute_process()
         return [
             *Sequencer.primitives(process),
-            *self.window.primitives(process),
+            *self.window.primitives(),
             *Queue.primitives(self.outputs[0].width, process.puts[0].depth),
         ]
 

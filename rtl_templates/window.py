@@ -10,12 +10,13 @@ Because padding is written rather than masked, every address is a sum of loop st
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import gcd
 
 from amaranth import Array, C, Elaboratable, Module, Signal
 from amaranth.lib import stream
 
 from hwgen.beats import Beats
-from hwgen.primitives import Adder, Compare, Memory, Mux, Part, Register
+from hwgen.primitives import Accumulator, Adder, Compare, Memory, Mux, Part, Register
 from hwgen.rtl_templates.memory import Ram
 from hwgen.rtl_templates.pipeline import padding_beat
 from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
@@ -167,26 +168,46 @@ class Window:
         """What a process whose first two loops are rows and groups of windows reads."""
         return Read("window", 2, self.span, self.release)
 
-    def primitives(self, process: Process) -> list[Part]:
-        """Parts of the ring, of the fill process and of the addresses of ``process``."""
+    def primitives(self) -> list[Part]:
+        """Parts of the ring, of the fill process and of the addresses of windows."""
         bits = (self.capacity - 1).bit_length()
         banks = self.source.pixels
         width = self.source.width // banks
         parts: list[Part] = [
             # Where nothing is padded, nobody asks where in the map the fill process is.
             *Sequencer.primitives(self.fill_process(), skip=0 if self.pads else 3),
-            *Pointer.primitives(range(len(process.loops) + 1), bits),
+            *Pointer.primitives(bits),
             Register(2 * bits + 1),
-            Adder(bits + 1, 3),
+            Adder(bits, constant=True),
+            Adder(bits + 1),  # beats that come, and those given up
+            Accumulator(bits + 1),
             Compare(bits + 1, 2, constant=True),
-            Memory(self.capacity, width, "ram"),
+            *[Memory(self.capacity, width, "ram")] * banks,
         ]
         if any(self.padding):
             parts.append(Mux(self.source.width))
         if banks > 1:
-            parts += [parts[-1 if not any(self.padding) else -2]] * (banks - 1)
-            parts += [Adder(bits, banks), Mux(width, self.kernel[1], self.pixels)]
+            for offsets in {self.offsets(bank) for bank in range(banks)}:
+                if any(offsets):  # low bits that nothing is ever added to need no adder
+                    step = gcd(*offsets)
+                    parts.append(Accumulator(bits + 1 - (step & -step).bit_length()))
+            for lane in range(self.pixels):
+                taps = range(self.kernel[1])
+                parts.append(Mux(width, len({self.place(lane, tap) % banks for tap in taps})))
         return parts
+
+    def place(self, lane: int, tap: int) -> int:
+        """Pixel that ``lane`` reads for a column of the kernel, from the beat of the pointer."""
+        return self.offset + lane * self.stride[1] + tap * self.dilation[1]
+
+    def offsets(self, bank: int) -> tuple[int, ...]:
+        """Beats from the pointer to the one that ``bank`` reads, for each column of the kernel."""
+        banks, offsets = self.source.pixels, []
+        for tap in range(self.kernel[1]):
+            places = (self.place(lane, tap) for lane in range(self.pixels))
+            mine = [place for place in places if place % banks == bank]
+            offsets.append(mine[0] // banks * self.source.folds if mine else 0)
+        return tuple(offsets)
 
 
 class WindowReader(Elaboratable):
@@ -253,12 +274,14 @@ class WindowReader(Elaboratable):
         for bank in range(source.pixels):
             ram = Ram(capacity, pixel)
             m.submodules[f"bank{bank}"] = ram
-            address = pointer.value + self._bank_offset(bank, tap)
+            offset = 0
+            if source.pixels > 1:
+                offset = Array(C(beats) for beats in window.offsets(bank))[tap]
             m.d.comb += [
                 ram.write.eq(fill.step),
                 ram.write_address.eq(write_address),
                 ram.write_data.eq(written.word_select(bank, pixel)),
-                ram.address.eq(address),
+                ram.address.eq(pointer.value + offset),
             ]
             banks.append(ram.data)
         if source.pixels == 1:
@@ -268,27 +291,7 @@ class WindowReader(Elaboratable):
             m.d.sync += tap_read.eq(tap)
             for lane in range(window.pixels):
                 choice = Array(
-                    banks[self._place(lane, kw) % source.pixels] for kw in range(window.kernel[1])
+                    banks[window.place(lane, kw) % source.pixels] for kw in range(window.kernel[1])
                 )
                 m.d.comb += self.data.word_select(lane, pixel).eq(choice[tap_read])
         return m
-
-    def _place(self, lane: int, tap: int) -> int:
-        """Pixel that ``lane`` reads for a column of the kernel, from the beat of the pointer."""
-        window = self.window
-        return window.offset + lane * window.stride[1] + tap * window.dilation[1]
-
-    def _bank_offset(self, bank: int, tap):
-        """Beats from the pointer to the one that ``bank`` reads for a column of the kernel."""
-        if self.window.source.pixels == 1:
-            return 0
-        offsets = []
-        for kw in range(self.window.kernel[1]):
-            places = [self._place(lane, kw) for lane in range(self.window.pixels)]
-            mine = [p for p in places if p % len(self._banks()) == bank]
-            group = mine[0] // self.window.source.pixels if mine else 0
-            offsets.append(group * self.window.source.folds)
-        return Array(C(offset) for offset in offsets)[tap]
-
-    def _banks(self) -> range:
-        return range(self.window.source.pixels)

@@ -97,7 +97,7 @@ class WinogradSpec(TiledSpec):
         return [
             *Level.primitives(capacity),
             Memory(capacity, self.strips.word, "ram"),
-            Register(2 * capacity.bit_length() + self.strips.word),
+            Register(2 * capacity.bit_length()),
         ]
 
     def weight_fields(self) -> Iterator[tuple[np.ndarray, int]]:

@@ -42,7 +42,7 @@ from hwgen.rtl_templates import (
     Spec,
 )
 
-__all__ = ["KINDS", "corpus"]
+__all__ = ["KINDS", "corpus", "unseen"]
 
 #: Products a cycle, at the most, and the bits of a stream: beyond, synthesis takes minutes.
 MOST_PRODUCTS, MOST_BITS = 24, 256
@@ -51,12 +51,23 @@ Rng = np.random.Generator
 
 
 def corpus(family: str, each: int) -> Iterator[tuple[str, str, Spec]]:
-    """Name, kind and spec of ``each`` specs of every kind."""
-    for kind, make in KINDS.items():
+    """Name, kind and spec of ``each`` specs of every kind, to fit to."""
+    for kind in KINDS:
         for number in range(each):
-            rng = np.random.default_rng(crc32(f"{kind} {number}".encode()))
-            spec = make(rng, family)
+            spec = _drawn(kind, f"{kind} {number}", family)
             yield f"{kind} {number + 1}: {_describe(spec)}", kind, spec
+
+
+def unseen(family: str, count: int, seed: int) -> Iterator[tuple[str, str, Spec]]:
+    """Name, kind and spec of ``count`` other specs, to test with: of each kind in turn."""
+    for place in range(count):
+        number, kind = 1 + place // len(KINDS), list(KINDS)[place % len(KINDS)]
+        spec = _drawn(kind, f"{kind} {number} of {seed}", family)
+        yield f"{kind} {seed}.{number}: {_describe(spec)}", kind, spec
+
+
+def _drawn(kind: str, draw: str, family: str) -> Spec:
+    return KINDS[kind](np.random.default_rng(crc32(draw.encode())), family)
 
 
 def _describe(spec: Spec) -> str:

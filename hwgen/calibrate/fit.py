@@ -9,24 +9,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.optimize import nnls
 
+from hwgen.calibrate.prior import GIVEN, prior
 from hwgen.cost import Area
 
 __all__ = ["fit"]
 
-#: Constants that follow from the device or from what a flip-flop is (LUTs of a memory cell, the bit
-#: of a register): not fitted.
-GIVEN = {
-    "lut": {
-        "ecp5": ("cell",),
-        "gowin": ("cell",),
-        "xc7": ("cell", "shift"),
-        "xcup": ("cell", "shift"),
-    },
-    "ff": {},
-}
-
-#: How strongly a constant is pulled to its present value: enough to decide about features that
-#: hardly occur, too little to matter for the others.
+#: How strongly a constant is pulled to its prior: enough to decide about features that hardly
+#: occur, too little to matter for the others.
 PULL = 0.03
 
 #: Rounds in which what is far off comes to weigh less: the typical error counts, not the worst.
@@ -36,18 +25,18 @@ ROUNDS, NEAR = 6, 0.04
 def fit(
     designs: Sequence[Mapping[str, float]],
     measured: Sequence[Area],
-    present: Mapping[str, float],
     resource: str,
     family: str,
 ) -> dict[str, float]:
     """Constants by feature, given the features of some designs and what they were measured to take
-    of ``resource``; ``present`` are the constants so far."""
-    names = list(present)
-    given = set(GIVEN[resource].get(family, ()))
+    of ``resource``, "lut" or "ff"."""
+    looks = prior(family, resource)
+    names = list(looks)
+    known = GIVEN.get(family, ()) if resource == "lut" else ()
     truth = np.array([max(1, getattr(area, resource)) for area in measured], float)
     table = np.array([[found[name] for name in names] for found in designs]) / truth[:, None]
-    old = np.array([present[name] for name in names])
-    held = np.array([name in given for name in names])
+    old = np.array([looks[name] for name in names])
+    held = np.array([name in known for name in names])
     aim = 1 - table[:, held] @ old[held]
     free = table[:, ~held]
     size = np.sqrt((free**2).sum(axis=0)) + 1e-9
@@ -59,5 +48,6 @@ def fit(
         weight = 1 / np.sqrt(np.maximum(np.abs(free @ found - aim), NEAR))
     values = iter(found)
     return {
-        name: old[n] if held[n] else round(float(next(values)), 3) for n, name in enumerate(names)
+        name: looks[name] if given else round(float(next(values)), 3)
+        for name, given in zip(names, held, strict=True)
     }

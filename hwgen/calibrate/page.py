@@ -21,7 +21,7 @@ HEAD = """# Area: estimated and synthesised
 
 Written by `{command}` into `area.json`, and from that into this page. Yosys {yosys}.
 
-Half of the specs, drawn at random, were fitted to; table and plot are about the others, which the
+The constants are fitted to some specs; table and plot are about others, drawn at random, which the
 fit has not seen, and about whole reference networks. Half of the relative errors are below the
 median, nine of ten below the 90th percentile. Counts of blocks are exact or wrong. Specs are of the
 sizes that plans for real networks have, from some tens of LUTs up.

@@ -1,4 +1,4 @@
-"""``hwgen calibrate``: synthesise a corpus, fit constants to half of it, test them on the rest."""
+"""``hwgen calibrate``: synthesise a corpus, fit constants to it, test them on another."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +12,14 @@ import numpy as np
 
 from hwgen.board import FAMILIES as KNOWN
 from hwgen.board import load_board
-from hwgen.calibrate.corpus import corpus
+from hwgen.calibrate.corpus import corpus, unseen
 from hwgen.calibrate.fit import fit
 from hwgen.calibrate.measure import Design, design, measure
 from hwgen.calibrate.networks import networks
 from hwgen.cost import Area, features
 from hwgen.cost.families import CONSTANTS, FAMILIES
 from hwgen.cost.model import of_features
+from hwgen.rtl_templates import Spec
 from hwgen.synth import tools
 
 __all__ = ["AREA", "BOARDS", "calibrate", "constants_file", "summary"]
@@ -58,7 +59,9 @@ def constants_file() -> Path:
 
 def calibrate(
     families: Sequence[str] = KNOWN,
-    each: int = 5,
+    each: int = 2,
+    count: int = 32,
+    seed: int = 1,
     models: Sequence[str] | None = None,
     refit: bool = True,
     out: Path = AREA,
@@ -66,34 +69,33 @@ def calibrate(
 ) -> dict:
     """Compare estimates with Yosys for ``families``, and write the constants that fit.
 
-    ``each`` specs of every kind: half of all, drawn at random, are fitted to, the other half is
-    what ``out`` compares, with the reference networks ``models`` (all, unless given) on a board of
-    the family. ``refit=False`` leaves the constants alone. Returns what ``out`` then holds. Raises
-    ToolError when synthesis fails, UserError for unknown models.
+    ``each`` specs of every kind are fitted to. What ``out`` compares are ``count`` others, drawn by
+    ``seed``, and the reference networks ``models`` (all, unless given) on a board of the family.
+    ``refit=False`` leaves the constants alone. Returns what ``out`` then holds. Raises ToolError
+    when synthesis fails, UserError for unknown models.
     """
     stored = json.loads(out.read_text()) if out.exists() else {}
     known = stored.get("families", {})
     for family in families:
-        cases = _cases(family, each, progress)
+        seen = _cases(family, list(corpus(family, each)), progress)
+        others = _cases(family, list(unseen(family, count, seed)), progress)
         measured = measure(
-            {case.name: case.design for case in cases}, partial(progress, f"{family}: synthesis")
+            {case.name: case.design for case in seen + others},
+            partial(progress, f"{family}: synthesis"),
         )
-        order = np.random.default_rng(1).permutation(len(cases))
-        half = [cases[n] for n in sorted(order[: len(cases) // 2])]
-        rest = [cases[n] for n in sorted(order[len(cases) // 2 :])]
         constants = {r: dict(getattr(FAMILIES[family], r)) for r in ("lut", "ff")}
         if refit:
-            for resource, present in constants.items():
-                found = [case.features for case in half], [measured[case.name] for case in half]
-                constants[resource] = fit(*found, present, resource, family)
+            found = [case.features for case in seen], [measured[case.name] for case in seen]
+            constants = {resource: fit(*found, resource, family) for resource in constants}
         whole = _networks(family, models, progress)
         measured |= measure(
             {case.name: case.design for case in whole}, partial(progress, f"{family}: networks")
         )
         result = {
-            **summary(_rows(rest + whole, measured, constants)),
-            "fitted_to": summary(_rows(half, measured, constants)),
+            **summary(_rows(others + whole, measured, constants)),
+            "fitted_to": summary(_rows(seen, measured, constants)),
             "board": BOARDS[family],
+            "seed": seed,
         }
         known[family] = result
         versions = {
@@ -101,7 +103,10 @@ def calibrate(
             "amaranth": version("amaranth"),
             "yosys": tools.yosys_version(),
         }
-        command = f"hwgen calibrate --each {each}" + "".join(f" --model {m}" for m in models or ())
+        command = " ".join(
+            ["hwgen calibrate", f"--each {each}", f"--unseen {count}", f"--seed {seed}"]
+            + [f"--model {model}" for model in models or ()]
+        )
         head = {"command": command, "versions": versions}
         ordered = {name: known[name] for name in KNOWN if name in known}
         stored = {**head, "families": ordered}
@@ -111,8 +116,7 @@ def calibrate(
     return stored
 
 
-def _cases(family: str, each: int, progress: Progress) -> list[Case]:
-    some = list(corpus(family, each))
+def _cases(family: str, some: Sequence[tuple[str, str, Spec]], progress: Progress) -> list[Case]:
     cases = []
     for done, (name, _, spec) in enumerate(some):
         progress(f"{family}: designs", done, len(some))

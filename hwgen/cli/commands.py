@@ -136,11 +136,19 @@ def sweep(as_json, **options):
 )
 @click.option(
     "--each",
-    type=click.IntRange(min=2),
-    default=5,
+    type=click.IntRange(min=1),
+    default=2,
     show_default=True,
-    help="Specs of every kind, half of which are fitted to.",
+    help="Specs of every kind to fit to.",
 )
+@click.option(
+    "--unseen",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Other specs, to test with.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of those to test with.")
 @click.option("--model", "models", multiple=True, help="Reference networks; all by default.")
 @click.option("--keep", is_flag=True, help="Leave the constants alone: only compare.")
 @click.option(
@@ -151,7 +159,7 @@ def sweep(as_json, **options):
     help="The comparison; a page and a plot are put beside it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def calibrate(families, each, models, keep, out, as_json):
+def calibrate(families, each, unseen, seed, models, keep, out, as_json):
     """Fit the estimates of area to Yosys, and say how far off they are.
 
     Every synthesis is kept at once: a run that was stopped goes on where it was.
@@ -161,7 +169,14 @@ def calibrate(families, each, models, keep, out, as_json):
 
     with bars() as progress:
         stored = run.calibrate(
-            families or FAMILIES, each, models or None, not keep, out, progress=progress
+            families or FAMILIES,
+            each,
+            unseen,
+            seed,
+            models or None,
+            not keep,
+            out,
+            progress=progress,
         )
     files = [out, *write_page(stored, out)]
     if as_json:

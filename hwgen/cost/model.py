@@ -12,9 +12,12 @@ from hwgen.cost import memory, multiply
 from hwgen.cost.area import Area
 from hwgen.cost.families import FAMILIES
 from hwgen.primitives import (
+    Accumulator,
     Adder,
+    Clip,
     Compare,
     Delay,
+    Hold,
     Logic,
     Memory,
     Multiplier,
@@ -30,9 +33,6 @@ __all__ = ["area", "features", "of_features"]
 #: Families whose LUTs are shift registers: of flip-flops in a row, from so many on (Yosys,
 #: synth_xilinx: xilinx_srl -fixed -minlen 3), each LUT holding up to so many (UG474, UG574).
 SHIFTS, LEAST_SHIFT, MOST_SHIFT = ("xc7", "xcup"), 3, 32
-
-#: Families of whose DSP blocks Yosys uses the registers (xilinx_dsp: those of a DSP48E1).
-INNER_REGISTERS = ("xc7",)
 
 #: Up to this width an adder is made of LUTs alone (Yosys, arith_map_ccu2c.v).
 SMALL = 4
@@ -58,7 +58,8 @@ def of_features(
 def features(parts: Iterable[Part], family: str) -> Counter[str]:
     """How much there is, in all ``parts``, of everything that a family has a constant for.
 
-    ``adder``, ``adder_constant``, ``small_adder``, ``compare``, ``compare_constant``: bits.
+    ``adder``, ``adder_constant``, ``small_adder``, ``accumulator``, ``compare``,
+    ``compare_constant``, ``clip``, ``hold``: bits.
     ``mux``: LUTs that choose. ``product``: bit products of soft multipliers; ``table``: bits of
     those so short that a LUT holds a bit; ``select``: bits of those with a one-bit factor.
     ``digit``, ``digits``, ``digit_adder``: bits of the first rows of products by digits, of their
@@ -70,12 +71,14 @@ def features(parts: Iterable[Part], family: str) -> Counter[str]:
     found: Counter[str] = Counter()
     for part in parts:
         match part:
-            case Multiplier(a, b, count, _, product, registers):
+            case Multiplier(a, b, count, _, product, around, ones):
                 blocks, left = multiply.split(family, a, b, product)
                 found["dsp"] += count * blocks
-                if blocks == 1 and family in INNER_REGISTERS:
-                    found["register"] -= registers * count
+                whole = blocks == 1 and not left
+                found.update(features(multiply.outside(around, family, whole), family))
                 spare = a + b - (product or a + b)
+                if ones is not None and not blocks:  # a row for each of its bits that is set
+                    left = ((a, min(ones, b)),)
                 for wide, narrow in left:
                     name, size = _soft(family, wide - spare, narrow)
                     found[name] += count * size
@@ -91,8 +94,15 @@ def features(parts: Iterable[Part], family: str) -> Counter[str]:
                 else:
                     name = "adder_constant" if constant else "adder"
                     found[name] += count * ceil(width / step) * step
+            case Accumulator(width, count):
+                found["accumulator"] += count * width
             case Compare(width, count, constant):
                 found["compare_constant" if constant else "compare"] += count * width
+            case Clip(width, bits, sides, count):
+                found["clip"] += count * bits * (sides == 2)
+                found["logic"] += count * sides * ceil((width - bits) / 4)
+            case Hold(bits):
+                found["hold"] += bits
             case Mux(width, ways, count):
                 found["mux"] += count * width * ceil((ways - 1) / FAMILIES[family].choices)
             case Register(bits):

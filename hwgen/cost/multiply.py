@@ -1,4 +1,5 @@
-"""Which multipliers become DSP blocks: the rules of Yosys' ``mul2dsp``.
+"""Which multipliers become DSP blocks: the rules of Yosys' ``mul2dsp``; and which parts around them
+those blocks take in.
 
 A product too wide for one block is cut into slices; slices too narrow for a block become LUTs, or
 go to the next smaller kind of block. The numbers of each family are those that its ``synth_``
@@ -8,7 +9,9 @@ command hands to ``mul2dsp.v``.
 from dataclasses import dataclass
 from functools import cache
 
-__all__ = ["RULES", "Rules", "split"]
+from hwgen.primitives import Around, Part, Register
+
+__all__ = ["RULES", "Rules", "outside", "split"]
 
 
 @dataclass(frozen=True)
@@ -88,3 +91,26 @@ def _split(rules: Rules, a: int, b: int, y: int) -> tuple[int, tuple[tuple[int, 
     else:
         return 1, ()
     return sum(dsp for dsp, _ in slices), tuple(left for _, soft in slices for left in soft)
+
+
+def outside(around: Around | None, family: str = "", whole: bool = False) -> list[Part]:
+    """What blocks do not take in of the parts ``around`` products, which are ``whole`` in one; all
+    of them where there are no such blocks.
+
+    Yosys' ``xilinx_dsp`` knows the registers and the adder of a DSP48E1, not of a DSP48E2. Whether
+    or not blocks share an operand, they take in its register, and one before that; the register of
+    a product; and what alone reads it, an adder with the register of the sum, also if that is added
+    to. ``ice40_dsp`` takes a zero sign bit for a part of the operand, so that only registers of
+    signed operands are taken in; with unused high bits of a product, no accumulator is.
+    """
+    if around is None:
+        return []
+    operands, before = around.signed + around.unsigned, around.before
+    product, sums, rounding = around.product, around.sums, around.rounding
+    if family == "xc7" and whole:
+        return []
+    if family == "ice40":
+        operands -= around.signed
+        if whole:
+            product, rounding = 0, ()
+    return [Register(operands + before + product), *sums, *rounding]

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 
 from hwgen.calibrate import measure as measuring
 from hwgen.calibrate import run
-from hwgen.calibrate.corpus import KINDS, Chain, corpus
+from hwgen.calibrate.corpus import KINDS, Chain, corpus, unseen
 from hwgen.calibrate.fit import fit
 from hwgen.calibrate.measure import design, measure
 from hwgen.calibrate.page import markdown
+from hwgen.calibrate.prior import prior
 from hwgen.cost import Area, area, features
 from hwgen.cost.families import FAMILIES as SHAPES
 from hwgen.cost.model import of_features
@@ -59,10 +61,30 @@ def test_fit_finds_constants_that_reproduce_what_was_measured():
     true = {"adder": 1.0, "mux": 0.5, "cell": 6.0, "product": 1.4}
     designs = [{name: int(rng.integers(1, 200)) for name in true} for _ in range(40)]
     measured = [of_features(Counter(found), true, {}) for found in designs]
-    start = dict.fromkeys(true, 0.9) | {"cell": 6.0}
-    found = fit(designs, measured, start, "lut", "ecp5")
+    found = fit(designs, measured, "lut", "ecp5")
     assert all(abs(found[name] - value) < 0.05 for name, value in true.items())
-    assert found["cell"] == 6.0  # from the data sheet, so not fitted
+    looks = prior("ecp5", "lut")
+    assert found["cell"] == looks["cell"] == 6.0  # from the data sheet, so not fitted
+    assert found["rom"] == looks["rom"]  # of what does not occur, nothing is learnt
+
+
+def test_a_fit_does_not_depend_on_the_one_before(monkeypatch):
+    some = [features(spec.primitives(), "gowin") for _, _, spec in corpus("gowin", 1)]
+    measured = [of_features(found, SHAPES["gowin"].lut, SHAPES["gowin"].ff) for found in some]
+    first = fit(some, measured, "lut", "gowin")
+    changed = replace(SHAPES["gowin"], lut=first)
+    monkeypatch.setitem(SHAPES, "gowin", changed)
+    assert fit(some, measured, "lut", "gowin") == first
+
+
+def test_what_is_tested_with_is_not_what_is_fitted_to():
+    fitted, tested, others = (
+        [name for name, _, _ in some]
+        for some in (corpus("xc7", 2), unseen("xc7", 30, 1), unseen("xc7", 30, 2))
+    )
+    drawn = [{name.split(": ")[1] for name in names} for names in (fitted, tested, others)]
+    assert len(set(tested)) == 30 and not set(tested) & set(others)
+    assert drawn[0] != drawn[1] != drawn[2]
 
 
 def test_a_design_is_synthesised_once(tmp_path, monkeypatch):
@@ -89,7 +111,8 @@ def test_what_was_measured_is_compared_and_fitted(tmp_path, monkeypatch):
     wanted["cell"] = SHAPES["ecp5"].lut["cell"]
 
     def measured(designs, progress):
-        specs = {name: spec for name, _, spec in corpus("ecp5", 4)}
+        some = [*corpus("ecp5", 2), *unseen("ecp5", 40, 1)]
+        specs = {name: spec for name, _, spec in some}
         found = {name: features(specs[name].primitives(), "ecp5") for name in designs}
         return {name: of_features(f, wanted, SHAPES["ecp5"].ff) for name, f in found.items()}
 
@@ -100,15 +123,15 @@ def test_what_was_measured_is_compared_and_fitted(tmp_path, monkeypatch):
     constants.write_text('{"families": {}}')
     monkeypatch.setattr(run, "constants_file", lambda: constants)
     out = tmp_path / "area.json"
-    found = run.calibrate(["ecp5"], 4, out=out)["families"]["ecp5"]
+    found = run.calibrate(["ecp5"], 2, 40, out=out)["families"]["ecp5"]
     assert found == json.loads(out.read_text())["families"]["ecp5"]
-    assert found["specs"] == found["fitted_to"]["specs"] == 2 * len(KINDS)
+    assert found["specs"] == 40 and found["fitted_to"]["specs"] == 2 * len(KINDS)
     names = [{row["spec"] for row in half["rows"]} for half in (found, found["fitted_to"])]
     assert not names[0] & names[1]
     assert found["lut_p90_error"] < 0.05 and found["dsp_mismatches"] == 0
     stored = json.loads(constants.read_text())["families"]["ecp5"]
     assert stored["expected_error"]["lut"] == found["lut_p90_error"]
-    assert run.calibrate(["ecp5"], 4, out=out, refit=False)["families"]["ecp5"] != found
+    assert run.calibrate(["ecp5"], 2, 40, out=out, refit=False)["families"]["ecp5"] != found
 
 
 def test_the_error_that_is_shown_is_the_one_on_record():

@@ -5,13 +5,29 @@ import pytest
 from hwgen.board import load_board
 from hwgen.cost import Area, area, memory, multiply, total
 from hwgen.cost.families import FAMILIES
-from hwgen.primitives import Adder, Compare, Delay, Logic, Memory, Multiplier, Mux, Register
+from hwgen.primitives import (
+    Accumulator,
+    Adder,
+    Around,
+    Clip,
+    Compare,
+    Delay,
+    Hold,
+    Logic,
+    Memory,
+    Multiplier,
+    Mux,
+    Register,
+)
 
 ONE_OF_EACH = [
     Multiplier(8, 8),
     Multiplier(8, 1),
     Adder(3),
     Adder(20),
+    Accumulator(12),
+    Clip(12, 8, 2),
+    Hold(8),
     Compare(8),
     Compare(8, constant=True),
     Mux(8, 4),
@@ -70,13 +86,32 @@ def test_delays_are_shift_registers_where_luts_can_be():
     assert area([Delay(8, 3)], "ecp5") == area([Register(24)], "ecp5")
 
 
-def test_registers_around_a_product_are_inside_a_dsp48e1():
-    """Yosys uses those of a DSP48E1, but not those of a DSP48E2."""
-    parts = [Multiplier(9, 8, 2, product=16, registers=32), Register(64)]
-    assert area(parts, "xc7").ff == 0
-    assert area(parts, "xcup").ff == area([Register(64)], "xcup").ff
-    soft = [Multiplier(3, 2, 2, registers=10), Register(20)]  # too small for a block
-    assert area(soft, "xc7").ff == area([Register(20)], "xc7").ff
+def test_a_dsp48e1_takes_in_what_is_around_a_product():
+    """Yosys uses the registers and the adder of a DSP48E1, but not those of a DSP48E2."""
+    sums = (Accumulator(20, 2), Register(40))
+    around = Around(signed=16, unsigned=18, before=18, product=32, sums=sums)
+    parts = [Multiplier(9, 8, 2, product=16, around=around)]
+    assert area(parts, "xc7") == Area(dsp=2)
+    apart = [Multiplier(9, 8, 2, product=16), Register(16 + 18 + 18 + 32), *sums]
+    assert area(parts, "xcup") == area(apart, "xcup")
+    soft = [Multiplier(3, 2, 2, around=Around(unsigned=10))]  # too small for a block
+    assert area(soft, "xc7").ff == area([Register(10)], "xc7").ff
+
+
+def test_an_sb_mac16_takes_in_registers_of_signed_operands():
+    rounding = (Adder(12, constant=True),)
+    around = Around(signed=16, unsigned=14, before=16, product=22, rounding=rounding)
+    whole = area([Multiplier(16, 15, product=30, around=around)], "ice40")
+    assert whole == Area(ff=area([Register(14 + 16)], "ice40").ff, dsp=1)
+    sliced = area([Multiplier(17, 15, product=31, around=around)], "ice40")
+    outside = [Register(14 + 16 + 22), *rounding]
+    assert sliced.ff == area(outside, "ice40").ff
+    assert sliced.lut > area(outside, "ice40").lut  # the slice that is left to LUTs
+
+
+def test_a_constant_costs_a_gate_multiplier_its_ones_only():
+    every, few = (area([Multiplier(16, 12, ones=ones)], "asic").lut for ones in (None, 3))
+    assert few == pytest.approx(every / 4, rel=0.01)
 
 
 def test_unknown_family_is_refused():
