@@ -15,7 +15,8 @@ SPLITS = {"chunk", "split", "split_with_sizes"}
 
 def plain_parts(graph: fx.Graph) -> None:
     """Make slices of all that ``chunk``, ``split`` and ``narrow`` give; take out slices of
-    everything, and concatenations of one tensor."""
+    everything, and concatenations of one tensor. One row or column of several is the largest of a
+    window of one."""
     for node in list(graph.nodes):
         if node.op != "call_function":
             continue
@@ -24,7 +25,7 @@ def plain_parts(graph: fx.Graph) -> None:
             node.replace_all_uses_with(node.args[0][0])
             graph.erase_node(node)
         elif op == "slice":
-            _drop_whole(graph, node)
+            _drop_whole(graph, _every(graph, node))
         elif op == "narrow":
             given = arguments(node)
             if isinstance(given["start"], int):
@@ -60,6 +61,35 @@ def _replace(graph, node, source, axis, start, stop, name) -> None:
     made.meta = dict(node.meta)
     node.replace_all_uses_with(made)
     graph.erase_node(node)
+
+
+def _every(graph: fx.Graph, node: fx.Node) -> fx.Node:
+    """``x[start:stop:step]`` along rows or columns as ``max_pool(x[start:stop], 1, step)``; what is
+    left of the slice."""
+    given, source = arguments(node), node.args[0]
+    shape, step = source.meta.get("shape") or (), given["step"]  # type: ignore[union-attr]
+    axis = given["dim"] % max(1, len(shape))
+    ends = given["start"] or 0, given["end"]
+    if step == 1 or axis < 2 or len(shape) > 4 or shape[axis] is None:
+        return node
+    if not all(end is None or isinstance(end, int) for end in ends):
+        return node
+    first, stop, _ = slice(*ends).indices(shape[axis])
+    if stop <= first:
+        return node
+    aten, rank = torch.ops.aten, len(shape) - 2
+    pool = aten.max_pool2d.default if rank == 2 else aten.max_pool1d.default
+    strides = [step if n + 2 == axis else 1 for n in range(rank)]
+    with graph.inserting_before(node):
+        part = graph.call_function(aten.slice.Tensor, (source, axis, first, stop))
+        part.meta = node.meta | {"shape": (*shape[:axis], stop - first, *shape[axis + 1 :])}
+        made = graph.create_node(
+            "call_function", pool, (part, [1] * rank, strides), name=f"{node.name}_every"
+        )
+    made.meta = dict(node.meta)
+    node.replace_all_uses_with(made)
+    graph.erase_node(node)
+    return part
 
 
 def _drop_whole(graph: fx.Graph, node: fx.Node) -> None:

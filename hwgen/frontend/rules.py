@@ -46,6 +46,7 @@ NEAREST = {
             "or hwgen.nn.quantize.binarize",
     "max_pool2d_with_indices": "use return_indices=False",
     "conv3d": "use Conv2d",
+    "channel_shuffle": "let a Conv2d(C, C, 1) move channels, or order the next weights anew",
     **dict.fromkeys(("conv_transpose2d", "conv_transpose1d"), "use nn.Upsample and Conv2d"),
     **dict.fromkeys(("matmul", "addmm", "mm"), "use a Linear layer"),
     "stack": "put tensors side by side: torch.cat(tensors, 1)",
@@ -184,10 +185,10 @@ def _reshape(node: fx.Node) -> Found:
     if old is None or new is None:
         yield "its shape is unknown", "export the network again"
     elif new != old and (new[:1] != old[:1] or new[1:] != (_size(old[1:]),)):
-        yield (
-            f"turns {sizes(old)} into {sizes(new)}",
-            "only a vector for each frame is supported: torch.flatten(x, 1)",
-        )
+        remedy = "only a vector for each frame is supported: torch.flatten(x, 1)"
+        if len(new) == 5 and len(old) == 4:  # the first step of a channel shuffle
+            remedy += "; channels are shuffled by a Conv2d(C, C, 1)"
+        yield f"turns {sizes(old)} into {sizes(new)}", remedy
 
 
 def _size(shape: tuple[int | None, ...]) -> int | None:

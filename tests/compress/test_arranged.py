@@ -82,6 +82,13 @@ def padded(s, x):
     return F.pad(F.avg_pool2d(F.pad(y, (1, 1, 0, 0)), 2, 1), (0, 1, 0, 0), value=-0.25)
 
 
+def every(s, x):
+    """Some rows and columns of several, as in PixelUnshuffle by hand, and a line of them."""
+    x = F.relu(s.a(x))
+    parts = [x[:, :, ::2, ::2], x[:, :, 1::2, ::2], x[:, 1:, ::2, 1::2]]
+    return s.last(torch.cat(parts, 1))[:, :, ::5]
+
+
 def alone(s, x):
     """Activations of what is no sum: the input, a concatenation, a part, a map made larger."""
     x = F.leaky_relu(x, 0.25)
@@ -102,6 +109,7 @@ NETS = {
                         fc2=nn.Linear(9, 3), fc3=nn.Linear(6, 5)),
     "through add": lambda: Net(
         through_add, a=conv(2, 3), b=conv(3, 2), c=conv(5, 5), last=conv(8, 3)),
+    "every": lambda: Net(every, a=conv(2, 3), last=conv(8, 3)),
     "padded": lambda: Net(padded, a=conv(2, 3), b=conv(3, 2)),
     "alone": lambda: Net(alone, a=conv(2, 3), b=conv(5, 4), c=conv(5, 2)),
 }  # fmt: skip

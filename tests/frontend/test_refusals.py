@@ -117,6 +117,9 @@ NETWORKS = {
     "view: turns (?, 4, 6, 6) into (?, 16, 9); only a vector for each frame is supported: "
     "torch.flatten(x, 1)":
         lambda: Net(lambda s, x: s.conv(x).view(-1, 16, 9), conv=conv()),
+    "shuffle: aten.channel_shuffle is not supported; let a Conv2d(C, C, 1) move channels, or order "
+    "the next weights anew":
+        lambda: Net(lambda s, x: s.shuffle(s.conv(x)), conv=conv(), shuffle=nn.ChannelShuffle(2)),
     "view: turns (?, 4, 6, 6) into (?, 72); only a vector for each frame is supported: "
     "torch.flatten(x, 1)":
         lambda: Net(lambda s, x: s.conv(x).view(-1, 72), conv=conv()),
