@@ -2,7 +2,8 @@
 
 A board file gives ``title``, ``family``, ``device`` and ``initialised``, and one table each for
 ``lut``, ``ff``, ``dsp`` and ``bram`` (``count`` and ``source``) and for ``clock`` (``mhz`` and
-``source``); perhaps ``left_out``, a list of what hwgen does not use there, and why.
+``source``); perhaps ``lutram``, likewise, and ``left_out``, a list of what hwgen does not use
+there, and why.
 ``boards/ulx3s.toml`` is the example to copy.
 """
 
@@ -21,6 +22,8 @@ __all__ = ["FAMILIES", "Board", "board_names", "load_board"]
 FAMILIES = ("ice40", "ecp5", "gowin", "xc7", "xcup", "asic")
 
 RESOURCES = ("lut", "ff", "dsp", "bram")
+#: What a board file may leave out.
+OPTIONAL = ("lutram",)
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Board:
 
     ``lut``, ``ff``, ``dsp``, ``bram``: in the units of the family, as ``cost.Area`` has them.
     ``initialised``: the memory styles that a bitstream can fill; the planner puts weights nowhere
-    else. ``clock_mhz`` is assumed until a design has been routed. ``sources`` says, by field, where
+    else. ``lutram``: cells of memory in LUTs, where these are fewer than the LUTs there are.
+    ``clock_mhz`` is assumed until a design has been routed. ``sources`` says, by field, where
     numbers come from; ``left_out`` what there is besides and is never used, and why.
     """
 
@@ -45,6 +49,7 @@ class Board:
     initialised: tuple[str, ...]
     sources: tuple[tuple[str, str], ...]
     left_out: tuple[str, ...] = ()
+    lutram: int | None = None
 
 
 def board_names() -> list[str]:
@@ -106,23 +111,33 @@ def _board(name: str, place: str, text: str) -> Board:
     others = tree.get("left_out", [])
     if not isinstance(others, list) or any(not isinstance(text, str) for text in others):
         bad("left_out", "a list of texts")
-    for field in RESOURCES:
+    counted = [*RESOURCES, *(field for field in OPTIONAL if field in tree)]
+    for field in counted:
         count = _get(tree, field, "count")
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             bad(f"{field}.count", "a whole number, 0 or more")
     mhz = _get(tree, "clock", "mhz")
     if not isinstance(mhz, int | float) or isinstance(mhz, bool) or not 0 < mhz < 1e5:
         bad("clock.mhz", "a number of MHz above 0")
-    for field in (*RESOURCES, "clock"):
+    for field in (*counted, "clock"):
         if not isinstance(_get(tree, field, "source"), str):
             bad(f"{field}.source", "a text that says where the number comes from")
-    allowed = {"title", "family", "device", "initialised", "left_out", "clock", *RESOURCES}
+    allowed = {
+        "title",
+        "family",
+        "device",
+        "initialised",
+        "left_out",
+        "clock",
+        *RESOURCES,
+        *OPTIONAL,
+    }
     for field in sorted(set(tree) - allowed):
         remedy = f"remove it; known fields are {', '.join(sorted(allowed))}"
         problems.append(Problem(None, f"{place}: {field} is unknown", remedy))
     if problems:
         raise UserError(*problems)
-    counts = {field: tree[field]["count"] for field in RESOURCES}
+    counts = {field: tree[field]["count"] for field in counted}
     return Board(
         name=name,
         title=tree["title"],
@@ -131,7 +146,7 @@ def _board(name: str, place: str, text: str) -> Board:
         clock_mhz=float(tree["clock"]["mhz"]),
         initialised=tuple(tree["initialised"]),
         left_out=tuple(others),
-        sources=tuple((field, tree[field]["source"]) for field in (*RESOURCES, "clock")),
+        sources=tuple((field, tree[field]["source"]) for field in (*counted, "clock")),
         **counts,
     )
 

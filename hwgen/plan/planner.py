@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from math import ceil
 
 from hwgen.board import Board, board_names, load_board
-from hwgen.cost import Area, area, total
+from hwgen.cost import Area, area, features, total
 from hwgen.errors import Problem, UserError, refuse
 from hwgen.network import Input, Network, Node, TensorType
 from hwgen.network.graph import Frames
@@ -31,6 +32,13 @@ __all__ = ["plan"]
 
 #: Part of a board's LUTs that a plan may use: routers seldom succeed far above it.
 USABLE_LUTS = 0.85
+
+#: Part of a board's cells of LUT memory that a plan may use. nextpnr found no places for 209 of the
+#: 270 of a GW1NR-9, each of which takes a slice whole.
+USABLE_LUTRAM = 0.5
+
+#: LUTs that a cell of LUT memory stands in place of.
+CELL_LUTS = 4
 
 
 @dataclass(frozen=True)
@@ -98,14 +106,15 @@ def plan(
         chosen, reached = _choose(options, edges, board, room, limit, nodes)
         bare = _connect(network, nodes, options, chosen, reached, engines)
         # Plumbing and cells that the solver did not see: leave them room and choose again.
-        used = total(s.area for s in _measured(bare, board))
-        excess = used.excess(_usable(board))
+        measured = _measured(bare, board)
+        used = total(s.area for s in measured)
+        excess = _excess(measured, board)
         if not excess:
             progress("sizing FIFOs")
             made = replace(_sized(network, board, bare, fps), max_port_width=max_port_width)
             made = replace(made, data=_on_data(network, made.stages, frames))
             used = made.area
-            excess = used.excess(_usable(board))
+            excess = _excess(made.stages, board)
         if excess:
             limits = ((min(getattr(room, r), getattr(used, r)), r) for r in RESOURCES)
             left = (n - excess[r] if r in excess else getattr(room, r) for n, r in limits)
@@ -234,6 +243,17 @@ def _holds(board: Board, smallest: Sequence[Candidate]) -> bool:
 def _usable(board: Board) -> Board:
     """The part of a board that a plan may take."""
     return replace(board, lut=int(board.lut * USABLE_LUTS))
+
+
+def _excess(stages: Sequence[Stage], board: Board) -> dict[str, int]:
+    """By how much each resource of ``board`` falls short; cells of LUT memory count as LUTs."""
+    excess = total(stage.area for stage in stages).excess(_usable(board))
+    if board.lutram is not None:
+        cells = sum(features(s.spec.primitives(), board.family)["cell"] for s in stages)
+        over = ceil(cells - USABLE_LUTRAM * board.lutram)
+        if over > 0:
+            excess["lut"] = max(excess.get("lut", 0), CELL_LUTS * over)
+    return excess
 
 
 def _connect(

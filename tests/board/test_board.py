@@ -38,7 +38,8 @@ def test_names():
 def test_every_number_has_a_source(name):
     board = load_board(name)
     assert board.name == name and board.family in FAMILIES
-    assert [field for field, _ in board.sources] == ["lut", "ff", "dsp", "bram", "clock"]
+    more = ["lutram"] * (board.lutram is not None)
+    assert [field for field, _ in board.sources] == ["lut", "ff", "dsp", "bram", *more, "clock"]
     assert all(text for _, text in board.sources)
 
 
@@ -66,6 +67,10 @@ def test_own_file(tmp_path):
     path.write_text(OWN)
     board = load_board(path)
     assert (board.name, board.dsp, board.clock_mhz) == ("mine", 28, 50.0)
+    assert board.lutram is None and load_board("tang_nano_9k").lutram == 270
+    path.write_text(OWN + 'lutram = { count = 99, source = "counted" }\n')
+    assert load_board(path).lutram == 99
+    path.write_text(OWN)
     assert load_board(str(path)) == board
 
 
@@ -84,7 +89,7 @@ def test_every_mistake_is_named(tmp_path):
         "FILE: lut.count is wrong; a whole number, 0 or more",
         "FILE: clock.mhz is missing; a number of MHz above 0",
         "FILE: colour is unknown; remove it; known fields are bram, clock, device, dsp, family, "
-        "ff, initialised, left_out, lut, title",
+        "ff, initialised, left_out, lut, lutram, title",
     ]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from hwgen.beats import Beats
 from hwgen.board import board_names, load_board
+from hwgen.cost import features
 from hwgen.errors import UserError
 from hwgen.network import Conv2d, Input, MaxPool2d, Network, Node, Requantise, TensorType
 from hwgen.network import Linear as Dense
@@ -131,6 +132,20 @@ def test_blocks_are_spent_while_there_are_some():
     poor = plan(net, replace(ULX3S, dsp=0), 10_000, engines="direct")
     assert made.area.dsp and made.area.lut < 0.7 * poor.area.lut
     assert 0 < made.area.share(ULX3S)["dsp"] <= 1 and poor.area.dsp == 0
+
+
+def test_cells_of_memory_in_luts_are_fewer_than_luts():
+    rng = np.random.default_rng(2)
+    x = TensorType((64,), 4, False)
+    dense = Dense(x, rng.integers(-7, 8, (32, 64)), np.zeros(32, int), 4)
+    nodes = Node("input", Input(x), (), x), Node("fc", dense, ("input",), dense.output)
+    net, found = Network(nodes, ("fc",)), {}
+    for there in (None, 60):
+        made = plan(net, replace(load_board("tang_nano_9k"), lutram=there))
+        parts = [part for stage in made.stages for part in stage.spec.primitives()]
+        found[there] = features(parts, "gowin")["cell"], made.interval
+    assert found[None][0] > 30 >= found[60][0], "half of them may be used"
+    assert found[None][1] < found[60][1]
 
 
 def test_utilisation():
