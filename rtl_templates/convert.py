@@ -17,7 +17,7 @@ from amaranth.lib.wiring import In, Out
 from hwgen.beats import Beats
 from hwgen.primitives import Mux as MuxPart
 from hwgen.primitives import Part, Register
-from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.queue import Queue, depth_for, passing
 from hwgen.rtl_templates.sequencer import Sequencer, among
 from hwgen.schedule import Process, Put, Schedule, Take
 
@@ -208,20 +208,7 @@ class Converter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec = self.spec
-        process = spec.process()
-        put = process.puts[0]
-        m.submodules.sequencer = sequencer = Sequencer(process)
-        m.submodules.queue = queue = Queue(spec.target.width, put.depth)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
-        takes, puts = sequencer.selects(process.takes[0].at), sequencer.selects(put.at)
-        can = queue.room | ~puts
-        m.d.comb += [
-            self.i.ready.eq(can & takes),
-            sequencer.step.eq(can & (self.i.valid | ~takes)),
-            queue.reserve.eq(sequencer.step & puts),
-            queue.push.eq(sequencer.step & puts),
-        ]
-
+        sequencer, queue = passing(m, self, spec.process())
         bits, together = spec.source.type.bits, spec.together
         width = bits * together
         held = [Signal(width, reset_less=True, name=f"held{n}") for n in range(spec.room)]

@@ -13,7 +13,7 @@ from hwgen.network import Pad2d, Slice
 from hwgen.primitives import Logic, Part
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.pipeline import ports, split
-from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.queue import Queue, depth_for, passing
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.schedule import Process, Put, Schedule, Take
 
@@ -203,17 +203,7 @@ class Walking(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         process = self.spec.process()
-        put = process.puts[0]
-        m.submodules.sequencer = sequencer = Sequencer(process)
-        m.submodules.queue = queue = Queue(self.spec.outputs[0].width, put.depth)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
-        takes, puts = sequencer.selects(process.takes[0].at), sequencer.selects(put.at)
-        can = queue.room | ~puts
-        m.d.comb += [
-            self.i.ready.eq(can & takes),
-            sequencer.step.eq(can & (self.i.valid | ~sequencer.waits(process.takes[0]))),
-            queue.reserve.eq(sequencer.step & puts),
-            queue.push.eq(sequencer.step & puts),
-            queue.data.eq(self.spec.data(self.i.payload, sequencer, takes)),
-        ]
+        sequencer, queue = passing(m, self, process)
+        takes = sequencer.selects(process.takes[0].at)
+        m.d.comb += queue.data.eq(self.spec.data(self.i.payload, sequencer, takes))
         return m

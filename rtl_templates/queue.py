@@ -1,13 +1,16 @@
-"""The queue at the output of every engine."""
+"""The queue at the output of every engine, and how the simple ones go about it."""
 
 from amaranth import Elaboratable, Module, Mux, Signal
 from amaranth.hdl import Assert
-from amaranth.lib import stream
+from amaranth.lib import stream, wiring
 
 from hwgen.primitives import Adder, Compare, Memory, Register
 from hwgen.rtl_templates.memory import LutRam
+from hwgen.rtl_templates.pipeline import delay
+from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.schedule import Process
 
-__all__ = ["Queue", "depth_for"]
+__all__ = ["Queue", "depth_for", "passing"]
 
 
 class Queue(Elaboratable):
@@ -77,6 +80,31 @@ class Queue(Elaboratable):
             yield Adder(pointer, 2, constant=True)
             yield Compare(pointer, 2, constant=True)
             yield Memory(depth, width, "lutram")
+
+
+def passing(m: Module, engine, process: Process, latency: int = 1) -> tuple[Sequencer, Queue]:
+    """The sequencer and the queue of an ``engine`` whose only process takes beats of ``i`` and puts
+    beats on ``o``, ``latency`` cycles later, and holds none in a ring.
+
+    What ``queue.data`` then is, in that cycle, is left to the engine.
+    """
+    (take,), (put,) = process.takes, process.puts
+    m.submodules.sequencer = sequencer = Sequencer(process)
+    m.submodules.queue = queue = Queue(len(engine.o.payload), put.depth)
+    wiring.connect(m, queue.o, wiring.flipped(engine.o))
+    can, putting, ready, offered = queue.room, sequencer.step, queue.room, engine.i.valid
+    if put.at:
+        can, putting = can | ~sequencer.selects(put.at), putting & sequencer.selects(put.at)
+        ready = can
+    if take.at:
+        ready, offered = can & sequencer.selects(take.at), offered | ~sequencer.waits(take)
+    m.d.comb += [
+        engine.i.ready.eq(ready),
+        sequencer.step.eq(offered & can),
+        queue.reserve.eq(putting),
+        queue.push.eq(delay(m, putting, latency - 1, "step")),
+    ]
+    return sequencer, queue
 
 
 def depth_for(latency: int, period: int) -> int:

@@ -9,8 +9,7 @@ from amaranth.lib import wiring
 from hwgen.rtl_templates.adders import plus
 from hwgen.rtl_templates.memory import Rom, words_of
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
-from hwgen.rtl_templates.queue import Queue
-from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.rtl_templates.queue import passing
 
 __all__ = ["Requantiser"]
 
@@ -25,16 +24,7 @@ class Requantiser(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, op = self.spec, self.spec.op
-        process = spec.process()
-        m.submodules.sequencer = sequencer = Sequencer(process)
-        m.submodules.queue = queue = Queue(spec.outputs[0].width, process.puts[0].depth)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
-        m.d.comb += [
-            self.i.ready.eq(queue.room),
-            sequencer.step.eq(self.i.valid & queue.room),
-            queue.reserve.eq(sequencer.step),
-            queue.push.eq(delay(m, sequencer.step, spec.latency - 1, "step")),
-        ]
+        sequencer, queue = passing(m, self, spec.process(), spec.latency)
         fold = sequencer.index[1]
         values = split(self.i.payload, spec.inputs[0].values, op.input.bits, op.input.signed)
         values = [register(m, self._centred(value)) for value in values]

@@ -15,7 +15,7 @@ from hwgen.primitives import Adder, Compare, Logic, Memory, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates.memory import LutRam, Ram
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
-from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.queue import Queue, depth_for, passing
 from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
 from hwgen.schedule import Process, Put, Read, Schedule, Take, Write
@@ -236,12 +236,9 @@ class Readout(wiring.Component):
         m = Module()
         spec, bits = self.spec, self.spec.op.output.bits
         process = spec.process()
-        steps, put = process.loops[0], process.puts[0]
-        m.submodules.sequencer = sequencer = Sequencer(process)
-        m.submodules.queue = queue = Queue(spec.outputs[0].width, put.depth)
+        steps = process.loops[0]
+        sequencer, queue = passing(m, self, process)
         m.submodules.results = ram = LutRam(spec.inputs[0].folds, spec.outputs[0].width)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
-        last = sequencer.selects(put.at)
         step, fold = sequencer.index
         fresh = step == 0
         results = []
@@ -256,14 +253,10 @@ class Readout(wiring.Component):
                 result = Mux(spiked & (before == 0), left, before)
             results.append(result)
         m.d.comb += [
-            self.i.ready.eq(queue.room | ~last),
-            sequencer.step.eq(self.i.valid & self.i.ready),
             ram.address.eq(fold),
             ram.write.eq(sequencer.step),
             ram.write_address.eq(fold),
             ram.write_data.eq(join(results, bits)),
-            queue.reserve.eq(sequencer.step & last),
-            queue.push.eq(sequencer.step & last),
             queue.data.eq(join(results, bits)),
         ]
         return m

@@ -12,8 +12,8 @@ from hwgen.network import Threshold
 from hwgen.network.types import bits_for
 from hwgen.primitives import Compare, Part, Register
 from hwgen.rtl_templates.memory import Rom, rom_part, words_of
-from hwgen.rtl_templates.pipeline import delay, ports, register, split
-from hwgen.rtl_templates.queue import Queue, depth_for
+from hwgen.rtl_templates.pipeline import ports, register, split
+from hwgen.rtl_templates.queue import Queue, depth_for, passing
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.schedule import Process, Put, Schedule, Take
 
@@ -122,16 +122,7 @@ class Thresholder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, op = self.spec, self.spec.op
-        process = spec.process()
-        m.submodules.sequencer = sequencer = Sequencer(process)
-        m.submodules.queue = queue = Queue(spec.outputs[0].width, process.puts[0].depth)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
-        m.d.comb += [
-            self.i.ready.eq(queue.room),
-            sequencer.step.eq(self.i.valid & queue.room),
-            queue.reserve.eq(sequencer.step),
-            queue.push.eq(delay(m, sequencer.step, spec.latency - 1, "step")),
-        ]
+        sequencer, queue = passing(m, self, spec.process(), spec.latency)
         thresholds = self._thresholds(m, sequencer.index[1])
         values = split(self.i.payload, spec.inputs[0].values, op.input.bits, op.input.signed)
         for _ in range(2):
