@@ -15,18 +15,22 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import winograd
 from benchmarks.layers import BOARD, LAYERS, chosen, described, simulated
 from benchmarks.machine import machine, versions
 from benchmarks.srbs_table import markdown, plot
 from hwgen.board import load_board
 from hwgen.cost import area
+from hwgen.cost.energy import energy, work
 from hwgen.errors import UserError
 from hwgen.network import Conv2d, TensorType, WinogradConv2d
 from hwgen.network.srbs import SubRows
+from hwgen.plan.pipeline import Stage, steady
 from hwgen.rtl_templates import SparseSpec
 from hwgen.rtl_templates.multiply import BLOCK
 
@@ -40,8 +44,12 @@ PATTERNS = {"vgg16": SubRows(16, 3), "resnet18": SubRows(16, 4)}
 CHANNELS = 64
 ENGINES = ("srbs-f2", "srbs-direct")
 
-#: Activations and weights, bits, with which two tiles share a DSP block under F2.
-SHARED = 7, 6
+#: Engine and mode of the dense rows that the sparse ones are held against.
+FAIR = "winograd-f2", "native"
+
+#: Activations and weights, bits, by which operations of a DSP block are counted; with the second,
+#: two tiles share one under F2.
+BITS = (8, 8), (7, 6)
 
 
 def pruned(rng: np.random.Generator, shape: tuple[int, ...], pattern: SubRows, bits: int):
@@ -79,9 +87,11 @@ def smallest(op: Conv2d | WinogradConv2d) -> SparseSpec:
     return min(specs, key=lambda spec: area(spec.primitives(), load_board(BOARD).family).lut)
 
 
-def per_block(layer: str, engine: str) -> float:
-    """Operations of the dense layer for each DSP block and cycle, at ``SHARED`` bits."""
-    op, family = layer_op(layer, engine, SHARED), load_board(BOARD).family
+@cache
+def per_block(layer: str, engine: str, bits: tuple[int, int]) -> float:
+    """Operations of the dense layer for each DSP block and cycle, with activations and weights of
+    so many ``bits``."""
+    op, family = layer_op(layer, engine, bits), load_board(BOARD).family
     best = 0.0
     for spec in SparseSpec.foldings(op, family):
         if not spec.style.soft and LEAST <= spec.multipliers <= MORE * LEAST:
@@ -102,7 +112,6 @@ def measure(layer: str, engine: str) -> dict:
         "tiles": spec.tiles,
         "ideal_cycles": spec.ideal,
         **simulated(spec),
-        "operations_per_dsp_and_cycle": per_block(layer, engine),
     }
 
 
@@ -119,26 +128,62 @@ def rows(layers: Sequence[str], known: list[dict], again: bool) -> Iterator[list
             yield [found[one] for one in order if one in found]
 
 
-def with_dense(made: list[dict]) -> list[dict]:
-    """Rows beside what the dense F2 array, with 8-bit weights in the domain, takes."""
-    dense = json.loads(DENSE.read_text())["layers"] if DENSE.exists() else []
-    known = {
-        (row["network"], row["layer"]): row
-        for row in dense
-        if (row["engine"], row["mode"]) == ("winograd-f2", "native")
-    }
+def completed(made: list[dict]) -> list[dict]:
+    """Rows beside what the dense F2 array, with 8-bit weights in the domain, takes: simulated, or,
+    where ``winograd.json`` has not got so far, foretold, which is the same number in every test.
+    And with operations by DSP block, and energies."""
+    rows = json.loads(DENSE.read_text())["layers"] if DENSE.exists() else []
     found = []
     for row in made:
-        other = known.get((row["network"], row["layer"]))
-        cycles, multipliers = (
-            (other["simulated_cycles"], other["multipliers"]) if other else (None, None)
-        )
-        found.append({**row, "dense_cycles": cycles, "dense_multipliers": multipliers})
+        layer = row["network"], row["layer"]
+        same = [r for r in rows if (r["network"], r["layer"]) == layer and _key(r)[2:] == FAIR]
+        other = same[0] if same else foretold(".".join(layer))
+        dense = {
+            "dense_cycles": other["simulated_cycles"],
+            "dense_multipliers": other["multipliers"],
+            "dense_simulated": bool(same),
+            "dense_energy_uj": foretold(".".join(layer))["energy"],
+            "energy_uj": sparse_energy(".".join(layer), row["engine"]),
+        }
+        rates = {
+            f"operations_per_dsp_and_cycle_{x}x{w}": per_block(
+                ".".join(layer), row["engine"], (x, w)
+            )
+            for x, w in BITS
+        }
+        found.append({**row, **dense, **rates})
     return found
 
 
+@cache
+def foretold(layer: str) -> dict:
+    """What the dense array would be simulated to take, and its estimated energy."""
+    spec = winograd.fastest(winograd.layer_op(layer, *FAIR), FAIR[0])
+    cycles = steady([Stage("conv", spec, "conv", "conv", "by itself")]).interval
+    return {
+        "simulated_cycles": cycles,
+        "multipliers": spec.multipliers,
+        "energy": microjoules(spec, cycles),
+    }
+
+
+@cache
+def sparse_energy(layer: str, engine: str) -> float:
+    """Estimated energy of a frame of the array that is measured, uJ."""
+    spec = smallest(layer_op(layer, engine))
+    return microjoules(spec, spec.ideal)
+
+
+def microjoules(spec, cycles: int) -> float:
+    """Estimated energy of a frame of so many cycles, within a factor of ``cost.energy.SPREAD``."""
+    family = load_board(BOARD).family
+    done = work(spec.primitives(), spec.schedule(), cycles, family)
+    return round(energy(done, family).total / 1e6, 2)
+
+
 def _key(row: dict) -> tuple[str, ...]:
-    return row["network"], row["layer"], row["engine"]
+    """Network, layer, engine, and its mode if it has several."""
+    return tuple(row[name] for name in ("network", "layer", "engine", "mode") if name in row)
 
 
 def keep(**parts) -> None:
@@ -161,7 +206,7 @@ def main() -> None:
     layers = chosen(options.layers, some)
     known = json.loads(RESULT.read_text()).get("layers", []) if RESULT.exists() else []
     for made in rows(layers, known, bool(options.layers)):
-        keep(least_multipliers=LEAST, layers=with_dense(made))
+        keep(least_multipliers=LEAST, layers=completed(made))
     print(f"{RESULT} is up to date")
 
 

@@ -14,14 +14,15 @@ __all__ = ["markdown", "plot", "speed_up"]
 #: Name of each engine, and its colour.
 NAMES = {"srbs-f2": ("SRBS F2", "#44759e"), "srbs-direct": ("SRBS direct", "#8a7a1f")}
 
+#: Operations of a DSP block, by bits.
+RATES = "operations_per_dsp_and_cycle_8x8", "operations_per_dsp_and_cycle_7x6"
+
 #: What is aimed at, by network: of dense F2 over SRBS F2.
 BARS = {"vgg16": 5.0, "resnet18": 3.8}
 
 
-def speed_up(row: Mapping) -> float | None:
+def speed_up(row: Mapping) -> float:
     """Multipliers times cycles of dense F2 over those of ``row``."""
-    if row["dense_cycles"] is None:
-        return None
     dense = row["dense_cycles"] * row["dense_multipliers"]
     return dense / (row["simulated_cycles"] * row["multipliers"])
 
@@ -53,15 +54,16 @@ def _layers(rows) -> list[str]:
         "frames, simulated; areas are estimates for UltraScale+. *Speed-up*: multipliers times "
         "cycles of the dense F2 array (`winograd.json`, native) over those of the row. *Per DSP*: "
         "operations of the dense layer for each DSP block and cycle, two tiles to a block where "
-        "they fit, with 7-bit activations and 6-bit weights.",
+        "they fit, at 8 bits, and with 7-bit activations and 6-bit weights. "
+        "*µJ*: energy of a frame, here and in the dense F2 array, estimated to within a factor of "
+        "three.",
         "",
         "| layer | engine | C x K, map | S, n | multipliers | ideal | simulated | over ideal | "
-        "speed-up | per DSP | exact | LUT | FF | DSP | BRAM |",
-        "|---|---|---|---|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|--:|",
+        "speed-up | per DSP | µJ, dense µJ | exact | LUT | FF | DSP | BRAM |",
+        "|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|--:|",
     ]
     for row in rows:
         shape = f"{row['in_channels']} x {row['out_channels']}, {row['height']} x {row['width']}"
-        gain = speed_up(row)
         cells = [
             f"{row['network']} {row['layer']}",
             NAMES[row["engine"]][0],
@@ -69,23 +71,42 @@ def _layers(rows) -> list[str]:
             f"{row['S']}, {row['n']}",
             *(f"{row[key]:,}" for key in ("multipliers", "ideal_cycles", "simulated_cycles")),
             f"{row['simulated_cycles'] / row['ideal_cycles']:.3f}",
-            f"{gain:.2f}" if gain else "",
-            f"{row['operations_per_dsp_and_cycle']:.1f}",
+            f"{speed_up(row):.2f}{'' if row['dense_simulated'] else '*'}",
+            " / ".join(f"{row[key]:.1f}" for key in RATES),
+            f"{row['energy_uj']:.0f}, {row['dense_energy_uj']:.0f}",
             "yes" if row["bit_exact"] else "**no**",
             *(f"{row[key]:,}" for key in ("lut", "ff", "dsp", "bram")),
         ]
         lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", "\\* The dense cycles of this layer are foretold, not yet simulated.", ""]
     best = [layer for layer, some in _by_layer(rows).items() if _direct_wins(some)]
     return [
         *lines,
-        "",
+        *_mean(rows),
         "Direct convolution needs 2.25 times the products, but two of its 8-bit products share a "
-        "DSP block, and all of them do at 7 and 6 bits. Where it gives more operations per DSP "
-        f"block and cycle than F2: {', '.join(map(' '.join, best)) or 'nowhere'}.",
+        "DSP block, which those of F2 do only from 7 and 6 bits on. Where it gives more operations "
+        f"per DSP block and cycle at 8 bits: {', '.join(map(' '.join, best)) or 'nowhere'}.",
         "",
         "![Speed-up over the dense array](srbs.svg)",
         "",
     ]
+
+
+def _mean(rows) -> list[str]:
+    """Speed-ups of whole networks' layers, each layer counted once."""
+    lines = []
+    for network, bar in BARS.items():
+        for engine, (name, _) in NAMES.items():
+            some = [r for r in rows if (r["network"], r["engine"]) == (network, engine)]
+            if some:
+                dense = sum(r["dense_cycles"] * r["dense_multipliers"] for r in some)
+                sparse = sum(r["simulated_cycles"] * r["multipliers"] for r in some)
+                least = min(map(speed_up, some))
+                lines.append(
+                    f"- {network}, {name}: {dense / sparse:.2f} over all layers, {least:.2f} at "
+                    f"least; aimed at for F2: {bar}."
+                )
+    return ["Speed-ups over dense F2 at equal multipliers:", "", *lines, ""]
 
 
 def _by_layer(rows) -> dict[tuple[str, str], dict[str, Mapping]]:
@@ -96,7 +117,7 @@ def _by_layer(rows) -> dict[tuple[str, str], dict[str, Mapping]]:
 
 
 def _direct_wins(some: Mapping[str, Mapping]) -> bool:
-    rates = [some[name]["operations_per_dsp_and_cycle"] for name in NAMES if name in some]
+    rates = [some[name][RATES[0]] for name in NAMES if name in some]
     return len(rates) == 2 and rates[1] > rates[0]
 
 
@@ -117,10 +138,10 @@ def plot(found: Mapping) -> str:
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         for k, (engine, (name, colour)) in enumerate(NAMES.items()):
-            gains = [speed_up(some[engine]) if engine in some else None for some in given.values()]
-            places = [x for x, gain in enumerate(gains) if gain]
+            places = [x for x, some in enumerate(given.values()) if engine in some]
+            gains = [speed_up(some[engine]) for some in given.values() if engine in some]
             left = [x + (k - 0.5) * 0.36 for x in places]
-            axes.bar(left, [g for g in gains if g], 0.34, color=colour, label=name)
+            axes.bar(left, gains, 0.34, color=colour, label=name)
         for x, (network, _) in enumerate(given):
             axes.hlines(BARS[network], x - 0.45, x + 0.45, color="#882255", linewidth=1)
         axes.axhline(1, color="#5b5b5b", linewidth=1)

@@ -7,6 +7,7 @@ BRAM of a family.
 from dataclasses import dataclass
 
 __all__ = [
+    "AT_ONCE",
     "ROM_WORDS",
     "Accumulator",
     "Adder",
@@ -152,9 +153,10 @@ class Logic:
 
 @dataclass(frozen=True)
 class Memory:
-    """``depth`` words of ``width`` bits; ``kind`` is "rom", "ram" (both with a registered read)
-    or "lutram" (read in the same cycle). Bits that are the same in every word of a ROM do not
-    count: synthesis leaves them out; nor do those that repeat others, if it is made of LUTs."""
+    """``depth`` words of ``width`` bits; ``kind`` is "rom", "ram" (both with a registered read),
+    "lutram" (read in the same cycle) or "bank" (likewise, and in every step). Bits that are the
+    same in every word of a ROM do not count: synthesis leaves them out; nor do those that repeat
+    others, if it is made of LUTs."""
 
     depth: int
     width: int
@@ -163,6 +165,9 @@ class Memory:
 
 #: A ROM of up to so many words is made of LUTs.
 ROM_WORDS = 32
+
+#: Kinds of memories that show a word in the same cycle.
+AT_ONCE = ("lutram", "bank")
 
 #: Families whose LUTs cannot be written: iCE40 (Lattice FPGA-TN-02002), and gates.
 WITHOUT_LUTRAM = ("ice40", "asic")
@@ -193,5 +198,5 @@ def memory_style(memory: Memory, family: str) -> str:
     if memory.kind == "rom":
         return "distributed" if memory.depth <= ROM_WORDS else "block"
     if family in WITHOUT_LUTRAM:
-        return "logic" if memory.kind == "lutram" or memory.depth <= 8 else "block"
-    return "distributed" if memory.kind == "lutram" or memory.depth <= 32 else "block"
+        return "logic" if memory.kind in AT_ONCE or memory.depth <= 8 else "block"
+    return "distributed" if memory.kind in AT_ONCE or memory.depth <= 32 else "block"

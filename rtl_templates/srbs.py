@@ -148,7 +148,7 @@ class SparseSpec(TiledSpec):
         lanes = self.in_lanes * self.out_lanes
         for i, j in self.taps:
             width = self.strips.shapes[i][j][0] * self.tiles
-            parts += [Memory(self.depth, width, "lutram")] * lanes
+            parts += [Memory(self.depth, width, "bank")] * lanes
         return [*parts, Register(self.word_bits)]
 
     def weight_fields(self) -> Iterator[tuple[np.ndarray, int]]:

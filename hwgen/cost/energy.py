@@ -88,7 +88,8 @@ def work(parts: Iterable[Part], schedule: Schedule, cycles: float, family: str) 
     """What an engine does in a frame of ``cycles`` cycles, on a family of ``FAMILIES``.
 
     In each step of its longest process all products are made, all sums added, and all memories
-    read; a RAM is written by the steps that write a ring, and a queue by those that put a beat.
+    read; a RAM is written by the steps that write a ring (a bank of several, by as many at the
+    most), and a queue by those that put a beat.
     Where data decides how many steps there are, as for neurons, each writes back what it has read.
     """
     found, steps = Work(), schedule.steps

@@ -12,6 +12,7 @@ from hwgen.cost import memory, multiply
 from hwgen.cost.area import Area
 from hwgen.cost.families import FAMILIES
 from hwgen.primitives import (
+    AT_ONCE,
     Accumulator,
     Adder,
     Clip,
@@ -144,6 +145,6 @@ def _distributed(family: str, depth: int, width: int, kind: str) -> Counter[str]
         distinct = min(width, 2**depth - 2)
         pieces = 1 << max(0, (depth - 1).bit_length() - shape.inputs)
         return Counter(rom=distinct * pieces, read=distinct)
-    read = 0 if kind == "lutram" else width
+    read = 0 if kind in AT_ONCE else width
     rows = ceil(depth / shape.cell_depth)
     return Counter(cell=rows * ceil(width / shape.cell_width), row=(rows - 1) * width, read=read)

@@ -16,6 +16,7 @@ import numpy as np
 
 from hwgen.network.ops import Conv2d, Linear, Op
 from hwgen.network.values import kept
+from hwgen.network.winograd import WIDEST
 from hwgen.network.winograd_conv import WinogradConv2d
 
 __all__ = [
@@ -103,6 +104,8 @@ def obstacle(op: Op) -> str | None:
         return f"it has {op.groups} groups, not 1"
     if isinstance(op, Conv2d) and op.dilation != (1, 1):
         return f"its dilation is {op.dilation}, not 1"
+    if op.output.bits > WIDEST:
+        return f"its sums have {op.output.bits} bits, more than {WIDEST}"
     if pattern_of(op) is None:
         return "its weights are dense: no sub-row of 4 to 32 input channels has a zero everywhere"
     return None

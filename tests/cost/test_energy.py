@@ -34,6 +34,7 @@ SCHEDULE = Schedule(
         (Memory(2048, 9, "rom"), {"read": 12 * 9, "written": 0}),
         (Memory(2048, 9, "ram"), {"read": 12 * 9, "written": 6 * 9}),
         (Memory(16, 8, "lutram"), {"read": 4 * 8, "written": 4 * 8}),
+        (Memory(16, 8, "bank"), {"read": 12 * 8, "written": 6 * 8}),
     ],
 )
 def test_counts(part, counts):

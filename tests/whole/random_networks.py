@@ -77,7 +77,18 @@ class Growing:
         if bits == 1:
             return self.rng.choice([-1, 1], shape)
         top = (1 << (bits - 1)) - 1
-        return self.rng.integers(-top - self.maybe(0.3), top + 1, shape)
+        weights = self.rng.integers(-top - self.maybe(0.3), top + 1, shape)
+        return self.pruned(weights) if shape[-1] >= 4 and self.maybe(0.4) else weights
+
+    def pruned(self, weights: np.ndarray) -> np.ndarray:
+        """With few weights of every sub-row of input channels left."""
+        length = self.chance.choice([n for n in (4, 8) if n <= weights.shape[-1]])
+        kept = self.chance.randint(1, length - 1)
+        for start in range(0, weights.shape[-1], length):
+            part = weights[..., start : start + length]
+            order = self.rng.random(part.shape).argsort(-1).argsort(-1)
+            part[order >= kept] = 0
+        return weights
 
     def bias(self, count: int) -> np.ndarray:
         return self.rng.integers(-50, 50, count)
