@@ -153,21 +153,25 @@ def main(parts: tuple[str, ...], data: Path) -> None:
     parts = parts or PARTS
     if "curves" in parts:
         recipe.read_data(TASK, data)  # which says at once what is missing
-    found: dict = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    for part in PARTS:
-        if part not in parts:
-            continue
+    for part in (part for part in PARTS if part in parts):
         if part == "growth":
-            found[part] = growth()
+            _write(part, growth())
         elif part == "networks":
-            found[part] = {name: network(name, case) for name, case in CASES.items()}
+            _write(part, {name: network(name, case) for name, case in CASES.items()})
         else:
-            found[part] = curves(data)
-            for name, text in plots(found[part]).items():
+            found = curves(data)
+            _write(part, found)
+            for name, text in plots(found).items():
                 RESULT.with_name(name).write_text(text)
-        ordered = {part: found[part] for part in PARTS if part in found}
-        text = json.dumps({**ordered, "machine": machine(), "versions": versions()}, indent=1)
-        RESULT.write_text(text + "\n")
+
+
+def _write(part: str, measured: Mapping | list) -> None:
+    """Put a part into the file, which keeps the others."""
+    found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    found[part] = measured
+    ordered = {part: found[part] for part in PARTS if part in found}
+    text = json.dumps({**ordered, "machine": machine(), "versions": versions()}, indent=1)
+    RESULT.write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -20,15 +20,18 @@ from hwgen.errors import Problem, UserError
 from hwgen.frontend import (
     Images,
     adopt,
+    are_events,
     count_of,
     first_of,
     is_quantised,
     is_spiking,
     load,
     read,
+    trains_of,
 )
 from hwgen.frontend.images import frames_of
 from hwgen.frontend.program import ORIGIN, entries
+from hwgen.frontend.spiking import read_spiking
 from hwgen.model import Model
 from hwgen.network import Network
 
@@ -129,7 +132,7 @@ def _spiking(model: Model, module: nn.Module, settings: Settings, progress: Prog
     """The same of a spiking network, whose constants may have been rounded."""
     progress("quantising")
     assert model.calibration is not None, "which find has seen to"
-    frames = frames_of(["input"], model.calibration)["input"].numpy()
+    frames = _spiking_inputs(model.calibration, module)
     network, changed = spiking_network(module, settings, frames)
     images, labels = model.test or (frames, model.labels)
     progress(f"deciding on {count_of(images)} images")
@@ -139,6 +142,17 @@ def _spiking(model: Model, module: nn.Module, settings: Settings, progress: Prog
         after = decisions(changed.eval(), network, images, labels)
         rounded = f"{what}; in float alone {_percent(chosen)} become {_percent(after)}"
     return Integers(network, frames, distance(network, frames[:COMPARED]), chosen, None, rounded)
+
+
+def _spiking_inputs(given: Images, module: nn.Module) -> np.ndarray:
+    """Real inputs of a spiking network, float; events become the trains that they stand for."""
+    if not are_events(given):
+        return frames_of(["input"], given)["input"].numpy()
+    exact = read_spiking(module)
+    if exact.coding != "spikes":
+        reason = f"takes {exact.inputs} numbers a frame, and was given events"
+        raise UserError(Problem("input", reason, "let its forward take the spikes of each step"))
+    return trains_of(given, "input", exact.steps, exact.inputs)  # type: ignore[arg-type]
 
 
 def _percent(chosen: Decisions) -> str:

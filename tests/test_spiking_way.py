@@ -69,12 +69,18 @@ def test_every_train_and_every_cycle(built):
     assert result.free.frames == 12
     data = report["data"]
     assert data["interval_mean"] < data["interval_most"] <= data["interval_worst"]
+    # One measure: the mean over real frames, which the same frames take in simulation as well.
+    assert data["frames"] == 12
+    interval = result.report["cycles"]["interval"]
+    assert interval["estimated"] == interval["simulated"] == data["interval_mean"]
+    rate = result.report["throughput"]["frames_per_second"]
+    assert rate == pytest.approx(100e6 / data["interval_mean"], rel=1e-3)
     network, plan = flow.load_build(folder)
     (frames,) = np.load(folder / "frames.npz").values()
     trains = network.trace(frames)
     assert all(0 < trains[name].mean() < 1 for name in ("rate", "lif1", "lif2"))
     assert {s.node for s in plan.stages if s.node} == {"rate", "lif1", "lif2", "lif3"}
-    assert plan.expected <= 1000 and len(report["fifos"]) >= 0
+    assert round(plan.expected, 1) == data["interval_mean"] <= 1000 and len(report["fifos"]) >= 0
 
 
 def test_builds_are_the_same_bytes(built, tmp_path):
@@ -114,6 +120,50 @@ def test_other_codings_and_readouts(coding, readout, tmp_path):
     assert result.bit_exact and result.cycles_exact
     assert result.free.frames == 8
     assert all(output.any() for output in result.free.outputs.values())
+
+
+def test_a_rate_out_of_reach_is_told_by_its_mean(tmp_path):
+    net, images = made()
+    with pytest.raises(UserError, match="the best in reach is") as raised:
+        flow.estimate(net, "arty_a7_100t", images.numpy(), Settings(weights=4), fps=1e7)
+    best = float(str(raised.value).split("give --fps ")[1].split()[0])
+    report = flow.estimate(net, "arty_a7_100t", images.numpy(), Settings(weights=4), fps=best)
+    assert report["throughput"]["frames_per_second"] >= best
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda x: x, None),
+        (lambda x: 0.5 * x, "input: takes spikes, which are 0 or 1, and was given 0.5"),
+        (lambda x: None, "input: event .* does not come after the one before it"),
+    ],
+)
+def test_spikes_may_calibrate_as_events(change, told, tmp_path):
+    """What ``--calibrate`` is given: a file of events, dense numbers, events out of order."""
+    hidden = {"init_hidden": True}
+    module = nn.Sequential(nn.Linear(9, 5), snntorch.Leaky(0.5, **hidden))
+    torch.manual_seed(2)
+    x = (np.random.default_rng(1).random((6, 4, 9)) < 0.4).astype(np.float32)
+    x[-1, -1, -1] = 1
+    steps, given = Steps(module, 4, "spikes"), change(x)
+    frame, step, address = np.nonzero(x)
+    if given is None:
+        address = address[::-1]
+    if given is None or told is None:
+        np.savez(tmp_path / "e.npz", frame=frame, step=step, address=address)
+        given = tmp_path / "e.npz"
+    if told:
+        with pytest.raises(UserError, match=told):
+            flow.estimate(steps, "ulx3s", given, Settings(weights=4))
+        return
+    found = [flow.estimate(steps, "ulx3s", one, Settings(weights=4)) for one in (given, x)]
+    assert found[0] == found[1]
+    assert found[0]["data"]["frames"] == 6
+    with pytest.raises(UserError, match="takes 9 numbers a frame, and was given events"):
+        flow.estimate(Steps(module, 4, "rate"), "ulx3s", given, Settings(weights=4))
+    with pytest.raises(UserError, match="is coded as rates, and goes from 0 to 255"):
+        flow.estimate(Steps(module, 4, "rate"), "ulx3s", 255 * x[:, 0], Settings(weights=4))
 
 
 def test_what_rounding_does_is_told(tmp_path):

@@ -7,6 +7,7 @@ weights are. What is left of the error, training takes away (``hwgen.compress.sp
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ def quantize_spiking(model: SpikingModel, settings: Settings, frames: np.ndarray
     inputs; ``frames`` are real inputs, float. Weights that take few values already keep them.
     Raises UserError: constants are rounded only if ``settings.approximate``.
     """
-    refuse(_problems(model, settings))
+    refuse(chain(_problems(model, settings), _intensities(model, frames)))
     layers, notes = [], list(model.notes)
     for layer in model.layers:
         bits = settings.weight_bits(layer.name)
@@ -193,6 +194,14 @@ def _problems(model: SpikingModel, settings: Settings) -> Iterator[Problem]:
         fraction = _grid(layer, codebook(layer.weight, bits), bits)
         if not settings.approximate and fraction_of(layer.threshold, fraction + 8) is None:
             yield _inexact(layer.neurons, "threshold", layer.threshold, fraction + 8)
+
+
+def _intensities(model: SpikingModel, frames: np.ndarray) -> Iterator[Problem]:
+    """What is coded as rates lies between 0 and 1, give or take a step."""
+    step = 2.0**-model.bits
+    if model.coding == "rate" and not -step <= frames.min() <= frames.max() <= 1 + step:
+        reason = f"is coded as rates, and goes from {frames.min():g} to {frames.max():g}"
+        yield Problem("input", reason, "scale it to 0 to 1")
 
 
 def _inexact(layer: str, name: str, values: np.ndarray, most: int) -> Problem:

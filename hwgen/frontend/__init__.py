@@ -1,7 +1,7 @@
 """Networks from torch (and later QONNX, NIR) to integers, and the up-front support check."""
 
 from hwgen.frontend.decomposed import is_quantised
-from hwgen.frontend.events import load_events
+from hwgen.frontend.events import are_events, load_events, trains_of
 from hwgen.frontend.images import (
     Images,
     accuracy,
@@ -22,6 +22,7 @@ __all__ = [
     "Source",
     "accuracy",
     "adopt",
+    "are_events",
     "as_array",
     "count_of",
     "first_of",
@@ -33,4 +34,5 @@ __all__ = [
     "load_labels",
     "quantise_input",
     "read",
+    "trains_of",
 ]

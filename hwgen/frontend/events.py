@@ -1,16 +1,17 @@
 """Spikes as events: files of addresses, and the spike trains that they stand for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
 from hwgen.errors import Problem, UserError, refuse
+from hwgen.frontend.images import Images
 from hwgen.network import Network
 from hwgen.network.spiking import spike_train
 
-__all__ = ["load_events"]
+__all__ = ["are_events", "load_events", "trains_of"]
 
 #: Arrays of an event file: integers of the same length, one place for each spike.
 ARRAYS = ("frame", "step", "address")
@@ -40,8 +41,18 @@ def load_events(path: Path | str, network: Network) -> np.ndarray | None:
     if source.type.integers != spike_train(source.type.shape[0], source.type.channels):
         reason = f"takes {source.type}, and {path} holds events"
         raise UserError(Problem(source.name, reason, "give inputs as the network takes them"))
-    steps, inputs = source.type.shape[0], source.type.channels
-    refuse(_problems(found, source.name, steps, inputs))
+    return trains_of(found, source.name, source.type.shape[0], source.type.channels)
+
+
+def are_events(images: Images | None) -> bool:
+    """Whether these arrays, by name, are events."""
+    return isinstance(images, Mapping) and "address" in images and images.keys() <= {*ARRAYS}
+
+
+def trains_of(found: Mapping[str, np.ndarray], name: str, steps: int, inputs: int) -> np.ndarray:
+    """Spike trains (N, T, F), float32, of the arrays of an event file; UserError, which names the
+    input ``name``."""
+    refuse(_problems(found, name, steps, inputs))
     frame, step, address = (found[name].astype(np.int64) for name in ARRAYS)
     trains = np.zeros((int(frame.max(initial=0)) + 1, steps, inputs), np.float32)
     trains[frame, step, address] = 1
@@ -49,7 +60,7 @@ def load_events(path: Path | str, network: Network) -> np.ndarray | None:
 
 
 def _problems(
-    found: dict[str, np.ndarray], name: str, steps: int, inputs: int
+    found: Mapping[str, np.ndarray], name: str, steps: int, inputs: int
 ) -> Iterator[Problem]:
     missing = [array for array in ARRAYS if array not in found]
     if missing:

@@ -178,8 +178,13 @@ def quantise_input(network: Network, images: Images) -> dict[str, np.ndarray]:
     made, problems = {}, []
     for name, tensor in frames_of([node.name for node in network.inputs], images).items():
         frames, source = tensor.numpy(), network[name].type
-        train = spike_train(source.shape[0], source.channels)
-        if frames.ndim == 3 and source.integers == train:
+        train = source.integers == spike_train(source.shape[0], source.channels)
+        if train and not np.isin(frames, (0, 1)).all():
+            odd = frames[~np.isin(frames, (0, 1))][0]
+            reason = f"takes spikes, which are 0 or 1, and was given {odd:g}"
+            problems.append(Problem(name, reason, "give spikes, or let its forward code rates"))
+            continue
+        if frames.ndim == 3 and train:
             frames = frames.transpose(0, 2, 1)[..., None]  # (N, T, F) are maps (N, F, T, 1)
         elif frames.ndim == 3:
             frames = frames[:, :, None]  # lines are maps of one row

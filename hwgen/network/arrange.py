@@ -6,20 +6,10 @@ from typing import ClassVar
 import numpy as np
 
 from hwgen.network import exact
-from hwgen.network.types import TensorType, bits_for
+from hwgen.network.types import OneInput, TensorType, bits_for
 from hwgen.network.values import value
 
 __all__ = ["Concat", "Pad2d", "Slice", "Upsample2d"]
-
-
-class _OneInput:
-    """What ops have that read one tensor."""
-
-    input: TensorType
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
 
 
 @value
@@ -72,7 +62,7 @@ class Concat:
 
 
 @value
-class Slice(_OneInput):
+class Slice(OneInput):
     """Rows, columns and channels ``start`` to ``stop``, the last ones left out; of a vector, with
     rows and columns (0, 1)."""
 
@@ -97,7 +87,7 @@ class Slice(_OneInput):
 
 
 @value
-class Pad2d(_OneInput):
+class Pad2d(OneInput):
     """``value``, an integer within the input's range, at (top, bottom, left, right) of a map."""
 
     kind: ClassVar[str] = "pad2d"
@@ -124,7 +114,7 @@ class Pad2d(_OneInput):
 
 
 @value
-class Upsample2d(_OneInput):
+class Upsample2d(OneInput):
     """Every pixel ``factor[0]`` times down and ``factor[1]`` times across: the nearest one."""
 
     kind: ClassVar[str] = "upsample2d"

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from hwgen.network.spiking import spike_train
-from hwgen.network.types import TensorType, bits_for
+from hwgen.network.types import OneInput, TensorType, bits_for
 from hwgen.network.values import value
 
 __all__ = ["FirstSpike", "RateCode", "SpikeCount", "lfsr_bits"]
@@ -36,7 +36,7 @@ def lfsr_bits(count: int) -> np.ndarray:
 
 
 @value
-class RateCode:
+class RateCode(OneInput):
     """Intensities as rates: input ``f`` spikes in step ``t`` if it is above a pseudo-random level.
 
     The level of value ``n = t * F + f`` is ``sum(a[n + k] << k)`` over the bits of the input, from
@@ -58,10 +58,6 @@ class RateCode:
             raise ValueError(f"steps must be at least 1, not {self.steps}")
 
     @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
-
-    @property
     def output(self) -> TensorType:
         return spike_train(self.steps, self.input.channels)
 
@@ -77,35 +73,31 @@ class RateCode:
         return (x[:, None] > self.levels)[:, :, None].astype(np.int32)
 
 
-def _check_train(kind: TensorType) -> None:
-    if kind.integers != spike_train(kind.shape[0], kind.channels):
-        raise ValueError(f"takes spikes (T, 1, F) of one bit, not {kind}")
-
-
-@value
-class SpikeCount:
-    """How often each input spiked in a frame."""
-
-    kind: ClassVar[str] = "spike_count"
-    input: TensorType
+class _OfTrain(OneInput):
+    """A number for each input of a spike train, 0 to T."""
 
     def __post_init__(self):
-        _check_train(self.input)
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
+        if self.input.integers != spike_train(self.input.shape[0], self.input.channels):
+            raise ValueError(f"takes spikes (T, 1, F) of one bit, not {self.input}")
 
     @property
     def output(self) -> TensorType:
         return TensorType((self.input.channels,), *bits_for(0, self.input.shape[0]))
+
+
+@value
+class SpikeCount(_OfTrain):
+    """How often each input spiked in a frame."""
+
+    kind: ClassVar[str] = "spike_count"
+    input: TensorType
 
     def compute(self, x: np.ndarray) -> np.ndarray:
         return x.sum((1, 2)).astype(np.int32)
 
 
 @value
-class FirstSpike:
+class FirstSpike(_OfTrain):
     """How many steps were left when each input first spiked: T if it was in the first, 0 if never.
 
     The earliest is the largest, as with every other readout.
@@ -113,17 +105,6 @@ class FirstSpike:
 
     kind: ClassVar[str] = "first_spike"
     input: TensorType
-
-    def __post_init__(self):
-        _check_train(self.input)
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
-
-    @property
-    def output(self) -> TensorType:
-        return TensorType((self.input.channels,), *bits_for(0, self.input.shape[0]))
 
     def compute(self, x: np.ndarray) -> np.ndarray:
         left = self.input.shape[0] - np.arange(self.input.shape[0])

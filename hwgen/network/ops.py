@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from hwgen.network import exact
-from hwgen.network.types import TensorType, bits_for, range_of
+from hwgen.network.types import OneInput, TensorType, bits_for, range_of
 from hwgen.network.values import value
 
 __all__ = ["Conv2d", "Input", "Linear", "Op", "weight_range", "window_counts"]
@@ -100,7 +100,7 @@ class Input:
 
 
 @value
-class Conv2d:
+class Conv2d(OneInput):
     """2-D convolution (cross-correlation, as in torch): ``bias + sum(w * x)`` over each window.
 
     ``padding`` is ``(top, bottom, left, right)``; padded places hold the input's zero point. With
@@ -131,10 +131,6 @@ class Conv2d:
             raise ValueError(f"kernel {self.kernel} is larger than the padded input")
         if self.input.encoding == "bipolar" and any(self.padding):
             raise ValueError("a bipolar input has no zero to pad with")
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -193,7 +189,7 @@ class Conv2d:
 
 
 @value
-class Linear:
+class Linear(OneInput):
     """Fully connected layer over every integer of the frame, in stream order (H, W, C).
 
     ``weights`` are ``(K, *input.shape)``.
@@ -209,10 +205,6 @@ class Linear:
         _check_weights(self.weights, self.bias, self.weight_bits)
         if self.weights.shape[1:] != self.input.shape:
             raise ValueError(f"weights {self.weights.shape} do not fit an input {self.input.shape}")
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
 
     @cached_property
     def output(self) -> TensorType:

@@ -7,7 +7,7 @@ import numpy as np
 
 from hwgen.network import exact
 from hwgen.network.ops import window_counts
-from hwgen.network.types import TensorType, bits_for
+from hwgen.network.types import OneInput, TensorType, bits_for
 from hwgen.network.values import value
 
 __all__ = ["Add", "MaxPool2d", "SumPool2d"]
@@ -31,7 +31,7 @@ def _taps(x: np.ndarray, pool) -> Iterator[np.ndarray]:
 
 
 @value
-class MaxPool2d:
+class MaxPool2d(OneInput):
     """Largest integer of each window; padded places hold the type's smallest."""
 
     kind: ClassVar[str] = "max_pool2d"
@@ -42,10 +42,6 @@ class MaxPool2d:
 
     def __post_init__(self):
         _check_pool(self)
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
 
     @property
     def output(self) -> TensorType:
@@ -76,7 +72,7 @@ def _most_visible(size: int, taps: int, stride: int, before: int, count: int) ->
 
 
 @value
-class SumPool2d:
+class SumPool2d(OneInput):
     """Sum of each window, ``sum(x - zero_point)``; padded places count as zero.
 
     An average is this sum and a ``Requantise`` that divides.
@@ -92,10 +88,6 @@ class SumPool2d:
         if self.input.encoding == "bipolar":
             raise ValueError("a bipolar input cannot be summed: it has no zero to pad with")
         _check_pool(self)
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
 
     @property
     def output(self) -> TensorType:

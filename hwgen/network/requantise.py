@@ -4,14 +4,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from hwgen.network.types import TensorType, bits_for, range_of
+from hwgen.network.types import OneInput, TensorType, bits_for, range_of
 from hwgen.network.values import value
 
 __all__ = ["Requantise"]
 
 
 @value
-class Requantise:
+class Requantise(OneInput):
     """``clip(floor(((x - its zero) * m + 2^(shift-1)) / 2^shift) + zero_point, lo, hi)``.
 
     ``m`` is ``multiplier``, one a channel, or, where ``x`` lies below its zero point, ``negative``
@@ -49,10 +49,6 @@ class Requantise:
         lo, hi = range_of(self.bits, self.signed)
         if not lo <= self.lo <= self.hi <= hi:
             raise ValueError(f"[{self.lo}, {self.hi}] is no range of {self.bits}-bit integers")
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
 
     @property
     def output(self) -> TensorType:

@@ -21,7 +21,7 @@ from typing import ClassVar
 import numpy as np
 
 from hwgen.network import exact
-from hwgen.network.types import TensorType, range_of
+from hwgen.network.types import OneInput, TensorType, range_of
 from hwgen.network.values import value
 
 __all__ = ["RESETS", "Leaky", "SpikingLinear", "spike_train"]
@@ -39,7 +39,7 @@ def spike_train(steps: int, channels: int) -> TensorType:
 
 
 @value
-class _Neurons:
+class _Neurons(OneInput):
     """What all layers of neurons share; ``decay`` and ``threshold`` are one, or one a neuron.
 
     ``output`` is a spike train; or, with ``readout`` "membrane", the largest ``v`` of each neuron
@@ -74,10 +74,6 @@ class _Neurons:
         lo, hi = self.limits
         if self.threshold.max() > hi or self.bias.min() < lo or self.bias.max() > hi:
             raise ValueError(f"threshold and bias must fit {self.membrane_bits} bits")
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
 
     @property
     def neurons(self) -> int:

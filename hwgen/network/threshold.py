@@ -4,14 +4,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from hwgen.network.types import TensorType
+from hwgen.network.types import OneInput, TensorType
 from hwgen.network.values import value
 
 __all__ = ["Threshold"]
 
 
 @value
-class Threshold:
+class Threshold(OneInput):
     """+1 where ``x`` is at least its channel's threshold, -1 elsewhere; bipolar.
 
     A batch norm or bias before the sign is part of the threshold. Thresholds lie within the range
@@ -30,10 +30,6 @@ class Threshold:
         lo, hi = self.input.lo, self.input.hi + 1
         if self.thresholds.min() < lo or self.thresholds.max() > hi:
             raise ValueError(f"thresholds must lie in [{lo}, {hi}]")
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
 
     @property
     def output(self) -> TensorType:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["TensorType", "bits_for", "range_of", "signed_bits"]
+__all__ = ["OneInput", "TensorType", "bits_for", "range_of", "signed_bits"]
 
 
 def range_of(bits: int, signed: bool) -> tuple[int, int]:
@@ -88,3 +88,14 @@ class TensorType:
     def __str__(self):
         sign = "bipolar" if self.encoding == "bipolar" else f"{'s' if self.signed else 'u'}"
         return f"{'x'.join(map(str, self.shape))} {sign}{self.bits}"
+
+
+class OneInput:
+    """What ops with a single ``input`` share."""
+
+    input: TensorType
+
+    @property
+    def inputs(self) -> tuple[TensorType, ...]:
+        """Types of the inputs."""
+        return (self.input,)

@@ -7,7 +7,7 @@ import numpy as np
 
 from hwgen.network.domain import Domain, input_limits
 from hwgen.network.ops import weight_range
-from hwgen.network.types import TensorType, bits_for, range_of
+from hwgen.network.types import OneInput, TensorType, bits_for, range_of
 from hwgen.network.values import value
 from hwgen.network.winograd import TILES, WIDEST
 
@@ -15,7 +15,7 @@ __all__ = ["WinogradConv2d"]
 
 
 @value
-class WinogradConv2d:
+class WinogradConv2d(OneInput):
     """3 x 3 convolution of stride 1 by F(tile x tile, 3 x 3), with weights for each tap.
 
     A tile is ``A^T [sum_c (U * V) << align] A + bias``, where ``V`` is ``B^T (x - zero point) B``,
@@ -67,10 +67,6 @@ class WinogradConv2d:
             raise ValueError(f"padding {self.padding} leaves no output")
         if self.output.bits > WIDEST:
             raise ValueError(f"sums of {self.output.bits} bits are too wide, {WIDEST} is the most")
-
-    @property
-    def inputs(self) -> tuple[TensorType, ...]:
-        return (self.input,)
 
     @property
     def output_size(self) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from hwgen.nn.spiking import Leaky, rate_code
 STEPS = 10
 
 #: Other sizes: one that is right more often, and one for an iCE40 UltraPlus.
-SIZES = {"large": {"hidden": 160}, "small": {"hidden": 32, "bits": 4}}
+SIZES = {"large": {"hidden": 160, "steps": 8}, "small": {"hidden": 32, "bits": 4}}
 
 
 class MnistSNN(nn.Module):
