@@ -54,7 +54,7 @@ XILINX_AND_ECP5 = {"xilinx7": "arty_a7_100t", "ecp5": "ulx3s"}
 
 CASES = {
     "mnist_snn": Case(XILINX_AND_ECP5, 8_300),
-    "mnist_snn_large": Case(XILINX_AND_ECP5, 9_500),
+    "mnist_snn_large": Case(XILINX_AND_ECP5, 8_400),
     "mnist_snn_small": Case({"ice40": "icebreaker"}, 12_000),
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import fx, nn
 
 from hwgen.compress import (
@@ -31,9 +32,10 @@ from hwgen.frontend import (
 )
 from hwgen.frontend.images import frames_of
 from hwgen.frontend.program import ORIGIN, entries
-from hwgen.frontend.spiking import read_spiking
+from hwgen.frontend.spiking import SpikingModel, read_spiking
 from hwgen.model import Model
 from hwgen.network import Network
+from hwgen.nn.spiking import Steps
 
 __all__ = ["Integers", "Progress", "integers", "silent"]
 
@@ -136,12 +138,32 @@ def _spiking(model: Model, module: nn.Module, settings: Settings, progress: Prog
     network, changed = spiking_network(module, settings, frames)
     images, labels = model.test or (frames, model.labels)
     progress(f"deciding on {count_of(images)} images")
-    chosen, rounded = decisions(module.eval(), network, images, labels), None
+    exact = read_spiking(module)
+    chosen = decisions(_Framed(module, exact), network, images, labels)
+    rounded = None
     if changed is not None:
         what = "; ".join(f"{name} {told}" for name, told in network.notes if "rounded" in told)
-        after = decisions(changed.eval(), network, images, labels)
+        after = decisions(_Framed(changed, exact), network, images, labels)
         rounded = f"{what}; in float alone {_percent(chosen)} become {_percent(after)}"
     return Integers(network, frames, distance(network, frames[:COMPARED]), chosen, None, rounded)
+
+
+class _Framed(nn.Module):
+    """A spiking module whose frames come first, as everywhere else: as snnTorch has them, steps do
+    in trains of spikes, and stacks of both spikes and membranes leave, of which spikes count."""
+
+    def __init__(self, module: nn.Module, model: SpikingModel):
+        super().__init__()
+        self.module, self.model = module, model
+        self.eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if isinstance(self.module, Steps):
+            return self.module(x)
+        out = self.module(x.transpose(0, 1) if self.model.coding == "spikes" else x)
+        if isinstance(out, tuple | list):
+            return out[0].sum(0)
+        return out.transpose(0, 1) if self.model.readout == "train" else out
 
 
 def _spiking_inputs(given: Images, module: nn.Module) -> np.ndarray:

@@ -166,6 +166,34 @@ def test_spikes_may_calibrate_as_events(change, told, tmp_path):
         flow.estimate(Steps(module, 4, "rate"), "ulx3s", 255 * x[:, 0], Settings(weights=4))
 
 
+class Spikes(nn.Module):
+    """As snnTorch has it: steps come first, and both stacks leave."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif = nn.Linear(9, 5), snntorch.Leaky(0.5)
+
+    def forward(self, x):
+        mem, spikes, membranes = self.lif.reset_mem(), [], []
+        for t in range(4):
+            spk, mem = self.lif(self.fc(x[t]), mem)
+            spikes.append(spk)
+            membranes.append(mem)
+        return torch.stack(spikes), torch.stack(membranes)
+
+
+def test_steps_come_first_in_a_forward_and_frames_on_disk():
+    torch.manual_seed(2)
+    net = Spikes()
+    with torch.no_grad():
+        net.fc.weight.mul_(64).round_().div_(32)
+        net.fc.bias.mul_(64).round_().div_(32)
+    x = (np.random.default_rng(1).random((30, 4, 9)) < 0.4).astype(np.float32)
+    report = flow.estimate(net, "ulx3s", x, Settings(weights=8))
+    assert report["accuracy"]["images"] == 30
+    assert report["accuracy"]["agreement"] == 100
+
+
 def test_what_rounding_does_is_told(tmp_path):
     net, images = made()
     net.lif2.beta = torch.tensor(0.77)
