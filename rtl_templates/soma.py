@@ -15,7 +15,7 @@ from amaranth import C, Cat, Const, Elaboratable, Module, Mux, Signal, signed
 
 from hwgen.network import Leaky, SpikingLinear
 from hwgen.network.types import signed_bits
-from hwgen.primitives import Adder, Compare, Logic, Memory, Multiplier, Part, Register
+from hwgen.primitives import Adder, Clip, Compare, Memory, Multiplier, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates import constant
 from hwgen.rtl_templates.constant import times
@@ -112,10 +112,7 @@ def soma_parts(folding: Folding) -> Iterator[Part]:
     yield Register(4 * (folding.words - 1).bit_length() + 12)
     yield MuxPart(bits, 2, units)  # fresh or stored
     yield Adder(bits, units)
-    if "threshold" in folding.stored:
-        yield Compare(bits, units)
-    else:
-        yield Logic(bits // 2 * units)
+    yield Compare(bits, units, constant="threshold" not in folding.stored)
     # What is left, what is added to it, the sum; a product is subtracted later, so it waits too.
     added = max(folding.weight_bits, folding.constants["bias"][1])
     waiting = 2 if folding.shifted or not op.decay.any() else 3
@@ -128,8 +125,7 @@ def soma_parts(folding: Folding) -> Iterator[Part]:
     else:
         yield from constant.parts(bits, int(op.decay[0]), units)
     if op.saturates:
-        yield Compare(bits, units, constant=True)
-        yield MuxPart(bits, 3, units)
+        yield Clip(bits + 1, bits, 2, units)
     if op.reset == "subtract":
         lowered = 1 + max(folding.constants[name][1] for name in ("bias", "threshold"))
         yield MuxPart(lowered, 2, units)

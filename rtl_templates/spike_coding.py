@@ -98,7 +98,7 @@ class RateSpec:
         return [
             *Sequencer.primitives(self.code_process()),
             *Level.primitives(self.capacity),
-            *Pointer.primitives(self.moves, bits),
+            *Pointer.primitives(bits),
             Memory(self.capacity, self.inputs[0].width, "ram"),
             Register(bits + POLYNOMIAL[0] + self.inputs[0].width + self.lanes),
             Adder(bits, constant=True),

@@ -230,7 +230,7 @@ class LeakySpec(_Layer):
         return [
             *Sequencer.primitives(self.core_process()),
             *Level.primitives(self.capacity),
-            *Pointer.primitives(self.moves, bits),
+            *Pointer.primitives(bits),
             Memory(self.capacity, width, "ram"),
             Register(bits + width),
             Adder(bits, constant=True),
