@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from hwgen.compress.observers import Grid
+from hwgen.compress.observers import UnsignedGrid
 from hwgen.compress.places import pads
 from hwgen.compress.roundings import (
     LAYERS,
@@ -25,6 +25,7 @@ from hwgen.compress.roundings import (
     settle,
     sources_of,
 )
+from hwgen.compress.sets import Sets
 from hwgen.frontend.calls import DOMAIN_CONVS, calls, constant, op_of
 from hwgen.frontend.geometry import average_of
 from hwgen.frontend.program import arguments, put, tensor_of
@@ -110,7 +111,7 @@ class Learned(nn.Module):
         for node, grid in self._grids.items():
             # One float64 factor for a whole set: ratios within it are what they were.
             scale = grid.scale * factors[self._set_of[node]]
-            grids[node] = Grid(scale, grid.zero_point, grid.hi)
+            grids[node] = UnsignedGrid(scale, grid.zero_point, grid.hi)
             put(
                 program,
                 str(arguments(node)["scale"].target),
@@ -197,12 +198,7 @@ def _channels(program: fx.GraphModule, layer: fx.Node) -> int:
 
 def _tied(program: fx.GraphModule, rounding: list[fx.Node]) -> dict[fx.Node, int | None]:
     """The number of the set of tied activations of each call, None if it is to stay as it is."""
-    sets = {node: {node} for node in rounding}
-
-    def tie(*nodes: fx.Node) -> None:
-        together = set[fx.Node]().union(*(sets[node] for node in nodes))
-        sets.update(dict.fromkeys(together, together))
-
+    sets = Sets(rounding)
     (output,) = (node for node in program.graph.nodes if node.op == "output")
     fixed = set(sources_of(output))
     for pad in pads(program):  # whose numbers are on the grid as it is
@@ -213,17 +209,17 @@ def _tied(program: fx.GraphModule, rounding: list[fx.Node]) -> dict[fx.Node, int
         if maker is None:
             fixed.add(node)
             continue
-        tie(node, first.setdefault(maker, node))
+        sets.tie(node, first.setdefault(maker, node))
         if op_of(maker) not in (*LAYERS, *SETTLED) or (
             node in fixed and op_of(maker) not in LAYERS
         ):
-            tie(node, *sources_of(maker))
+            sets.tie(node, *sources_of(maker))
     for node in calls(program):
         if not is_rounding(node) and constant(node) is None:
-            tie(*sources_of(node))
-    kept = set[fx.Node]().union(*(sets[node] for node in fixed))
+            sets.tie(*sources_of(node))
+    kept = set[fx.Node]().union(*(sets.of[node] for node in fixed))
     numbers: dict[int, int] = {}
     return {
-        node: None if node in kept else numbers.setdefault(id(sets[node]), len(numbers))
+        node: None if node in kept else numbers.setdefault(id(sets.of[node]), len(numbers))
         for node in rounding
     }

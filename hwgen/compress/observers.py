@@ -10,7 +10,7 @@ from torch import fx
 from hwgen.compress.settings import Calibration
 from hwgen.frontend.images import batches
 
-__all__ = ["Grid", "Observed", "affine", "choose", "error", "observe"]
+__all__ = ["Observed", "UnsignedGrid", "affine", "choose", "error", "observe"]
 
 # Values kept of each tensor: enough for a 99.99th percentile, few enough to search through.
 KEPT = 1 << 17
@@ -19,7 +19,7 @@ PERCENTILE = 99.99
 
 
 @dataclass(frozen=True)
-class Grid:
+class UnsignedGrid:
     """``real = scale * (q - zero_point)`` for integers ``q`` from 0 to ``hi``."""
 
     scale: float
@@ -36,7 +36,7 @@ class Observed:
     sample: np.ndarray
 
 
-def affine(lo: float, hi: float, bits: int, least: float = 0.0) -> Grid:
+def affine(lo: float, hi: float, bits: int, least: float = 0.0) -> UnsignedGrid:
     """The unsigned grid of ``bits`` bits over [lo, hi] and 0, which is on it exactly.
 
     Steps are never finer than ``least``: finer ones than the accumulator's tell nothing apart.
@@ -44,10 +44,10 @@ def affine(lo: float, hi: float, bits: int, least: float = 0.0) -> Grid:
     lo, hi = min(lo, 0.0), max(hi, 0.0)
     top = (1 << bits) - 1
     scale = max((hi - lo) / top, least)
-    return Grid(scale, int(np.clip(round(-lo / scale), 0, top)), top)
+    return UnsignedGrid(scale, int(np.clip(round(-lo / scale), 0, top)), top)
 
 
-def choose(seen: Observed, bits: int, method: Calibration, least: float = 0.0) -> Grid:
+def choose(seen: Observed, bits: int, method: Calibration, least: float = 0.0) -> UnsignedGrid:
     """The grid for a tensor by min-max, by a percentile at both ends, or by least square error."""
     if method == "percentile":
         lo, hi = np.percentile(seen.sample, [100 - PERCENTILE, PERCENTILE])
@@ -60,7 +60,7 @@ def choose(seen: Observed, bits: int, method: Calibration, least: float = 0.0) -
     return min(grids, key=lambda grid: error(seen.sample, grid))
 
 
-def error(sample: np.ndarray, grid: Grid) -> float:
+def error(sample: np.ndarray, grid: UnsignedGrid) -> float:
     """Mean square distance of ``sample`` from its values on the grid."""
     if grid.scale == 0:
         return np.inf

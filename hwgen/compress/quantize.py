@@ -13,7 +13,7 @@ from torch import fx
 
 from hwgen.compress.affine import set_bias
 from hwgen.compress.bias import channel_means, correct_bias
-from hwgen.compress.observers import Grid, Observed, observe
+from hwgen.compress.observers import Observed, UnsignedGrid, observe
 from hwgen.compress.passes import PASSES
 from hwgen.compress.places import find_places, is_activation, pads, roots
 from hwgen.compress.settings import Settings
@@ -135,7 +135,7 @@ def _overflows(places: Sequence[Place], seen: Mapping[fx.Node, Observed]) -> Ite
             return
 
 
-def _round_padding(pad: fx.Node, grid: Grid) -> None:
+def _round_padding(pad: fx.Node, grid: UnsignedGrid) -> None:
     """Pad with the nearest number that the tensor can hold, as its own numbers are rounded."""
     value = float(arguments(pad)["value"])
     q = min(max(round(value / grid.scale), -grid.zero_point), grid.hi - grid.zero_point)
@@ -187,7 +187,12 @@ def _quantise_weights(program: fx.GraphModule, node: fx.Node, settings: Settings
 
 
 def _settle(
-    program: fx.GraphModule, node: fx.Node, bits: int, scales: torch.Tensor, source: Grid, to: Grid
+    program: fx.GraphModule,
+    node: fx.Node,
+    bits: int,
+    scales: torch.Tensor,
+    source: UnsignedGrid,
+    to: UnsignedGrid,
 ) -> None:
     """Final scales of a layer's weights and bias, now that both sides' grids are known."""
     bias_node = constant(arguments(node)["bias"])
@@ -209,7 +214,9 @@ def _settle(
     node.update_arg(2, made)
 
 
-def _quantise_activation(program: fx.GraphModule, node: fx.Node, name: str, grid: Grid) -> None:
+def _quantise_activation(
+    program: fx.GraphModule, node: fx.Node, name: str, grid: UnsignedGrid
+) -> None:
     """Whoever reads ``node`` is to read it rounded, except activations, which come first."""
     names = [f"{name}_scale", f"{name}_zero_point"]
     put(program, names[0], torch.tensor(grid.scale, dtype=torch.float64))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import fx
 
-from hwgen.compress.observers import Grid
+from hwgen.compress.observers import UnsignedGrid
 from hwgen.compress.weights import settle_scales
 from hwgen.frontend.calls import (
     AVERAGES,
@@ -44,14 +44,14 @@ def is_rounding(node: fx.Node) -> bool:
     return op_of(node) in CONSTANT_OPS and constant(node) is None
 
 
-def grid_of(program: fx.GraphModule, node: fx.Node) -> Grid:
+def grid_of(program: fx.GraphModule, node: fx.Node) -> UnsignedGrid:
     """The grid of the activations that a call rounds."""
     given = arguments(node)
     scale = float(tensor_of(program, given["scale"]))
-    return Grid(scale, int(tensor_of(program, given["zero_point"])), given["hi"])
+    return UnsignedGrid(scale, int(tensor_of(program, given["zero_point"])), given["hi"])
 
 
-def grids_of(program: fx.GraphModule) -> dict[fx.Node, Grid]:
+def grids_of(program: fx.GraphModule) -> dict[fx.Node, UnsignedGrid]:
     """The grids of all activations that are rounded, by the calls that round them."""
     return {node: grid_of(program, node) for node in calls(program) if is_rounding(node)}
 
@@ -63,7 +63,7 @@ def weight_of(program: fx.GraphModule, layer: fx.Node) -> torch.Tensor:
     return tensor_of(program, stored)
 
 
-def finest(grids: Mapping[fx.Node, Grid], nodes: list[fx.Node]) -> Grid:
+def finest(grids: Mapping[fx.Node, UnsignedGrid], nodes: list[fx.Node]) -> UnsignedGrid:
     """Of several grids the one with the smallest steps."""
     return min((grids[node] for node in nodes), key=lambda grid: grid.scale)
 
@@ -96,7 +96,11 @@ def _before(node: fx.Node) -> Iterator[fx.Node]:
 
 
 def settle(
-    program: fx.GraphModule, layer: fx.Node, scales: torch.Tensor, source: Grid, to: Grid
+    program: fx.GraphModule,
+    layer: fx.Node,
+    scales: torch.Tensor,
+    source: UnsignedGrid,
+    to: UnsignedGrid,
 ) -> None:
     """Put a layer's weights and bias on their final grids, between ``source``, which it reads, and
     ``to``, which its sums are rounded to.

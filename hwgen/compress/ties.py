@@ -8,12 +8,12 @@ others has coarser steps of the same range.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from torch import fx
 
-from hwgen.compress.observers import Grid, Observed, choose, error
+from hwgen.compress.observers import Observed, UnsignedGrid, choose, error
+from hwgen.compress.sets import Sets
 from hwgen.compress.settings import Calibration
 from hwgen.frontend.calls import WEIGHTED, op_of
 from hwgen.frontend.ratios import multipliers
@@ -44,7 +44,7 @@ class Place:
         """Whether weights can absorb any ratio between the grids before and after."""
         return self.maker.op == "placeholder" or op_of(self.maker) in WEIGHTED
 
-    def step(self, grids: Mapping["Place", Grid]) -> float:
+    def step(self, grids: Mapping["Place", UnsignedGrid]) -> float:
         """One step of the sums in real numbers; 0 for the input, which is no sum."""
         return min((grids[source].scale for source in self.sources), default=0.0) * self.gain
 
@@ -53,7 +53,7 @@ def choose_grids(
     places: Sequence[Place],
     seen: Mapping[fx.Node, Observed],
     side_by_side: Sequence[Sequence[fx.Node]] = (),
-) -> dict[Place, Grid]:
+) -> dict[Place, UnsignedGrid]:
     """A grid for each of ``places``, which are in topological order.
 
     ``side_by_side`` are the exits that each concatenation joins.
@@ -62,11 +62,11 @@ def choose_grids(
     to one part in 2^16 off, which is less than one step of their output.
     """
     by_exit = {place.exit: place for place in places}
-    shared = _Sets(places)
+    shared = Sets(places)
     for exits in side_by_side:
         shared.tie(*(by_exit[exit] for exit in exits))
     seen = dict(seen)
-    alone: dict[Place, Grid] = {}
+    alone: dict[Place, UnsignedGrid] = {}
     for place in places:
         first, *others = shared.of[place]
         if others and place is first:
@@ -85,20 +85,6 @@ def choose_grids(
     return _Tied(_classes(places, shared), alone, seen, shared).grids
 
 
-class _Sets:
-    """Places in disjoint sets, each in topological order."""
-
-    def __init__(self, places: Sequence[Place]):
-        self.of = {place: [place] for place in places}
-        self._order = {place: number for number, place in enumerate(places)}
-
-    def tie(self, *places: Place) -> None:
-        for first, second in pairwise(places):
-            if self.of[first] is not self.of[second]:
-                both = sorted(self.of[first] + self.of[second], key=self._order.__getitem__)
-                self.of.update(dict.fromkeys(both, both))
-
-
 def _together(seen: Sequence[Observed]) -> Observed:
     """What several tensors hold, side by side."""
     if len(seen) == 1:
@@ -107,9 +93,9 @@ def _together(seen: Sequence[Observed]) -> Observed:
     return Observed(min(one.lo for one in seen), max(one.hi for one in seen), sample)
 
 
-def _classes(places: Sequence[Place], shared: _Sets) -> dict[Place, list[Place]]:
+def _classes(places: Sequence[Place], shared: Sets) -> dict[Place, list[Place]]:
     """The class of each place: all whose scales may differ by powers of two only."""
-    found = _Sets(places)
+    found = Sets(places)
     makers: dict[fx.Node, Place] = {}
     for place in places:
         found.tie(place, makers.setdefault(place.maker, place), *shared.of[place])
@@ -124,11 +110,11 @@ class _Tied:
     def __init__(
         self,
         classes: Mapping[Place, list[Place]],
-        alone: Mapping[Place, Grid],
+        alone: Mapping[Place, UnsignedGrid],
         seen: Mapping[fx.Node, Observed],
-        shared: _Sets,
+        shared: Sets,
     ):
-        self.grids: dict[Place, Grid] = {}
+        self.grids: dict[Place, UnsignedGrid] = {}
         self._classes, self._alone, self._seen = classes, alone, seen
         self._shared = shared
         self._begun: set[Place] = set()
@@ -154,11 +140,11 @@ class _Tied:
                 factor = step * 2.0**shift / float(m[0]) / grids[member].scale
                 break
         self.grids |= {
-            member: Grid(grid.scale * factor, grid.zero_point, grid.hi)
+            member: UnsignedGrid(grid.scale * factor, grid.zero_point, grid.hi)
             for member, grid in grids.items()
         }
 
-    def _together(self, members: list[Place]) -> dict[Place, Grid]:
+    def _together(self, members: list[Place]) -> dict[Place, UnsignedGrid]:
         """Grids whose scales differ by powers of two, at the least cost to all of ``members``."""
         if len(members) == 1:
             return {members[0]: self._alone[members[0]]}
@@ -167,7 +153,7 @@ class _Tied:
         found = self._tied(list(dict.fromkeys(widest.values())))
         return {member: _coarser(found[widest[member]], member.bits) for member in members}
 
-    def _tied(self, members: list[Place]) -> dict[Place, Grid]:
+    def _tied(self, members: list[Place]) -> dict[Place, UnsignedGrid]:
         best, least = {}, np.inf
         for base in dict.fromkeys(self._alone[member].scale for member in members):
             tried = {member: self._nearest(member, base) for member in members}
@@ -181,7 +167,7 @@ class _Tied:
                 }
         return best
 
-    def _nearest(self, member: Place, base: float) -> tuple[Grid, float]:
+    def _nearest(self, member: Place, base: float) -> tuple[UnsignedGrid, float]:
         """The best grid at a power of two times ``base``, and its square error in steps."""
         alone, sample = self._alone[member], self._seen[member.exit].sample
         power = np.log2(alone.scale / base)
@@ -193,12 +179,12 @@ class _Tied:
         return grid, cost / alone.scale**2
 
 
-def _coarser(grid: Grid, bits: int) -> Grid:
+def _coarser(grid: UnsignedGrid, bits: int) -> UnsignedGrid:
     """The same range in integers of ``bits`` bits; none of them lies outside of it."""
     less = grid.hi.bit_length() - bits
-    return Grid(grid.scale * 2.0**less, grid.zero_point >> less, (1 << bits) - 1)
+    return UnsignedGrid(grid.scale * 2.0**less, grid.zero_point >> less, (1 << bits) - 1)
 
 
-def _moved(grid: Grid, scale: float) -> Grid:
+def _moved(grid: UnsignedGrid, scale: float) -> UnsignedGrid:
     """The same grid with steps of ``scale``: coarser ones cover more, finer ones clip both ends."""
-    return Grid(scale, round(grid.zero_point * min(1.0, grid.scale / scale)), grid.hi)
+    return UnsignedGrid(scale, round(grid.zero_point * min(1.0, grid.scale / scale)), grid.hi)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hwgen.compress.observers import Grid
+from hwgen.compress.observers import UnsignedGrid
 from hwgen.frontend.ratios import shift_for
 
 __all__ = ["initial_scales", "settle_scales"]
@@ -37,7 +37,12 @@ def initial_scales(weights: np.ndarray, bits: int) -> np.ndarray:
 
 
 def settle_scales(
-    scales: np.ndarray, bias: np.ndarray, source: Grid, to: Grid, bits: int, window: int
+    scales: np.ndarray,
+    bias: np.ndarray,
+    source: UnsignedGrid,
+    to: UnsignedGrid,
+    bits: int,
+    window: int,
 ) -> tuple[np.ndarray, int]:
     """Scales with which the network computes in integers exactly what it does in floats.
 

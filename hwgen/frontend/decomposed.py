@@ -14,7 +14,7 @@ with suppress(ImportError):  # registers the ops; a torch without them has no su
     import torch.ao.quantization.fx._decomposed
 
 __all__ = [
-    "Grid",
+    "GivenGrid",
     "along_axis",
     "folded",
     "grid_of",
@@ -29,7 +29,7 @@ NAMESPACE = "quantized_decomposed"
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class GivenGrid:
     """``real = scale * (q - zero_point)``, ``lo <= q <= hi``; float64, one scale or one a channel.
 
     ``axis`` is that of the channels, -1 for one scale.
@@ -98,7 +98,7 @@ def _is(node: fx.Node, *names: str) -> bool:
     return mine and op_of(node) in names
 
 
-def grid_of(program: fx.GraphModule, node: fx.Node) -> Grid:
+def grid_of(program: fx.GraphModule, node: fx.Node) -> GivenGrid:
     """The grid of a ``quantize`` or ``dequantize`` call."""
     given = arguments(node)
     lo, hi = (int(_number(program, given[end])) for end in ("quant_min", "quant_max"))
@@ -109,9 +109,9 @@ def grid_of(program: fx.GraphModule, node: fx.Node) -> Grid:
         axis = given["axis"]
         if axis < 0:  # counted from the end
             axis += len(node.args[0].meta.get("shape") or tensor_of(program, node.args[0]).shape)  # type: ignore
-        return Grid(scale, zero.to(torch.int64), lo, hi, axis)
+        return GivenGrid(scale, zero.to(torch.int64), lo, hi, axis)
     step, zero_point = (_number(program, given[name]) for name in ("scale", "zero_point"))
-    return Grid(torch.tensor(step, dtype=torch.float64), int(zero_point), lo, hi)
+    return GivenGrid(torch.tensor(step, dtype=torch.float64), int(zero_point), lo, hi)
 
 
 def is_dynamic(node: fx.Node) -> bool:

@@ -30,7 +30,7 @@ from hwgen.frontend.calls import (
 )
 from hwgen.frontend.check import problems
 from hwgen.frontend.decomposed import (
-    Grid,
+    GivenGrid,
     along_axis,
     folded,
     grid_of,
@@ -124,8 +124,8 @@ class _Adoption:
             return  # floats, or computed: the support check and the reader say what they must
         integers, scale, axis, lo, hi = stored
         name = f"{_name(layer)}.{place}"
-        if place == "weight" and Grid(scale, 0, lo, hi).bits > MAX_BITS:
-            reason = f"its weights have {Grid(scale, 0, lo, hi).bits} bits"
+        if place == "weight" and GivenGrid(scale, 0, lo, hi).bits > MAX_BITS:
+            reason = f"its weights have {GivenGrid(scale, 0, lo, hi).bits} bits"
             self.problems.append(Problem(_name(layer), reason, f"use at most {MAX_BITS}"))
         if axis > 0:
             reason = f"its {place} has a scale for each place of axis {axis}"
