@@ -26,13 +26,12 @@ import numpy as np
 from hwgen.beats import Beats
 from hwgen.network.domain import Domain
 from hwgen.network.types import signed_bits
-from hwgen.primitives import Accumulator, Adder, Memory, Mux, Part, Register
-from hwgen.rtl_templates.adders import levels, tree_parts
+from hwgen.primitives import Part
+from hwgen.rtl_templates.adders import levels
 from hwgen.rtl_templates.multiply import Products, Style, Weights, packed_bits
-from hwgen.rtl_templates.queue import Queue, depth_for
-from hwgen.rtl_templates.ring import Level
-from hwgen.rtl_templates.sequencer import Pointer, Sequencer
+from hwgen.rtl_templates.queue import depth_for
 from hwgen.rtl_templates.strips import Strips
+from hwgen.rtl_templates.tiled_parts import parts_of
 from hwgen.rtl_templates.transforms import Programme, exact_results
 from hwgen.schedule import Process, Put, Read, Schedule, Write
 
@@ -232,9 +231,9 @@ class TiledSpec(ABC):
         strips, groups, m = self.strips.strips, self.strips.groups, self.domain.down.m
         pixels = self.group_pixels // self.target_pixels
         loops = (strips, m, groups, pixels, self.out_folds)
-        rows = _parts(0, 1, strips, m, height - (strips - 1) * m)
+        rows = _on_map(0, 1, strips, m, height - (strips - 1) * m)
         left = (width - (groups - 1) * self.group_pixels) // self.target_pixels
-        columns = _parts(2, 3, groups, pixels, left)
+        columns = _on_map(2, 3, groups, pixels, left)
         steps = strips * m * groups * pixels * self.out_folds
         depth = depth_for(self.latency, max(1, self.ideal // steps))
         return Process(
@@ -325,65 +324,10 @@ class TiledSpec(ABC):
         return entry * self.in_lanes * self.out_lanes
 
     def primitives(self) -> list[Part]:
-        compute, drain = self.compute_process(), self.drain_process()
-        outs = self.out_lanes * self.tiles
-        slots, bits = 2 * self.strip, self.op.output.bits
-        bank = self.group_pixels * self.out_lanes * bits
-        address, counter = (slots - 1).bit_length(), (self.words - 1).bit_length()
-        m = self.domain.down.m
-        parts: list[Part] = [
-            *self.strips.primitives(),
-            *self.store_parts(),
-            *[part for process in (compute, drain) for part in Sequencer.primitives(process)] * 2,
-            Memory(self.words, self.word_bits, "rom"),
-            Register(counter + 3 * self.latency + self.made),
-            Adder(counter, constant=True),
-            *Level.primitives(slots),
-            *Pointer.primitives(address),
-            Register(2 * address),
-            Adder(address, 2, constant=True),
-            *[Memory(slots, bank, "ram")] * m,
-            Mux(self.outputs[0].width, self.group_pixels // self.target_pixels * m),
-            Register(self.outputs[0].width),
-            *Queue.primitives(self.outputs[0].width, drain.puts[0].depth),
-        ]
-        if self.domain.first.any() and self.out_folds > 1:
-            wide = self.out_lanes * self.first_bits
-            parts += [Memory(self.out_folds, wide, "rom"), Register(wide)]
-        return [*parts, *self._array_parts(), *self._inverse_parts(outs)]
-
-    def _array_parts(self) -> Iterator[Part]:
-        """Parts of products, trees and accumulators."""
-        outs, terms = self.out_lanes * self.tiles, self.terms
-        copies = self.out_lanes // self.product_lanes
-        sums = zip(self.sum_taps, self.sum_bits, strict=True)
-        alike = Counter((self.tap_products[taps[0]], wide) for taps, wide in sums)
-        for (products, wide), count in alike.items():
-            carried = products.carries * copies * count
-            waits = self.product_latency - products.latency
-            operands = products.x_bits * products.pixels + products.w_bits * products.lanes
-            yield Register(waits * operands * terms * copies * count)
-            yield from products.primitives(terms * copies * count)
-            yield from tree_parts(products.bits, terms, terms, carried, **products.carried)
-            yield from tree_parts(products.bits, terms, 0, outs * count - carried)
-            yield Accumulator(wide + 1, carried)
-            yield Accumulator(wide, outs * count - carried)
-            yield Register(wide * outs * count)
-
-    def _inverse_parts(self, outs: int) -> Iterator[Part]:
-        """Parts of the inverse transform and the division."""
-        if not self.transforms:
-            return
-        bits, modulus = self.op.output.bits, self.domain.modulus
-        steps, t, m = len(self.results.steps), self.domain.down.t, self.domain.down.m
-        yield Adder(modulus, steps * (t + m) * outs)
-        yield Register((t * modulus * m + m * m * bits) * outs)
-        if self.ninths:
-            yield Adder(bits, len(self.ninths) * m * m * outs)
-            yield Register(bits * self.divisions * m * m * outs)
+        return parts_of(self)
 
 
-def _parts(outer: int, inner: int, count: int, trip: int, left: int) -> list[dict]:
+def _on_map(outer: int, inner: int, count: int, trip: int, left: int) -> list[dict]:
     """``At``s of the loops ``outer`` and ``inner`` that leave out what is beyond ``left`` inner
     steps of the last outer one."""
     if left == trip:
