@@ -144,6 +144,8 @@ def _area(area: dict) -> None:
             row += [f"{real:,}", f"{100 * (used - real) / real:+.1f} %" if real else "-"]
         made.add_row(*row)
     out.print(made)
+    if more := area.get("register_file"):
+        out.print(f"its register file, beside it, takes {more['lut']:,} LUT and {more['ff']:,} FF")
 
 
 def boards(known: Sequence[Board]) -> None:

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, fields
 
 from hwgen.beats import Beats
 from hwgen.board import Board
-from hwgen.cost import Area, Energy, Work, energy, total, work
+from hwgen.cost import Area, Energy, Work, area, energy, total, work
 from hwgen.network import Network
 from hwgen.network.srbs import SubRows
 from hwgen.plan.pipeline import Source, Stage, links, output_ports
 from hwgen.rtl_templates import ENGINES, ConvertSpec, FifoSpec, ForkSpec, Spec, Style
+from hwgen.rtl_templates.control import Control
 
 __all__ = ["OnData", "Plan", "PlanError", "plan_from_json"]
 
@@ -84,6 +85,12 @@ class Plan:
     def area(self) -> Area:
         """Estimated area of everything."""
         return total(stage.area for stage in self.stages)
+
+    @property
+    def register_file(self) -> Area:
+        """Estimated area of what stands beside all that: AXI4-Lite, and the watch on the ports."""
+        beats = [beats.count for beats in self.entries.values()]
+        return area(Control.primitives(beats, len(self.exits)), self.board.family)
 
     @property
     def work(self) -> Work:

@@ -83,6 +83,7 @@ def _render(network: Network, plan: Plan, report: Mapping) -> str:
         cycles_note=_cycles_note(report),
         interval_plot=Markup(plots.intervals(plan)),
         area_plot=Markup(plots.area(plan, plan.board)),
+        registers=plan.register_file,
         plan=plan,
     )
 

@@ -82,6 +82,7 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
         "area": {
             "estimated": asdict(plan.area),
             "expected_error": dict(FAMILIES[plan.board.family].expected_error),
+            "register_file": asdict(plan.register_file),
             "synthesized": dict.fromkeys(asdict(Area())),
             "available": {name: getattr(plan.board, name) for name in asdict(Area())},
         },

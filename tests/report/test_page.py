@@ -129,6 +129,8 @@ def test_estimates_alone(build):
     assert page.text.count("±") == 2
     for stage in planned.stages:
         assert (stage.node or stage.name) in page.text and stage.reason in page.text
+    registers = area["register_file"]
+    assert f"takes {registers['lut']:,} LUTs and {registers['ff']:,} flip-flops" in page.text
     assert joules(record.read(folder)["energy"]["picojoules"]) in page.text
 
 
