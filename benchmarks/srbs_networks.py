@@ -40,7 +40,7 @@ from hwgen.network import (
     WinogradConv2d,
 )
 from hwgen.network.srbs import SubRows
-from hwgen.plan import Plan, plan
+from hwgen.plan import plan
 from hwgen.report import record
 from hwgen.rtl_templates import SparseSpec
 from hwgen.sim import simulate
@@ -129,74 +129,96 @@ def without_limits(board: Board) -> Board:
     return replace(board, lut=UNLIMITED, ff=UNLIMITED, dsp=UNLIMITED, bram=UNLIMITED)
 
 
-def work(planned: Plan) -> int:
-    """Multipliers times cycles between frames."""
-    return planned.multipliers("mac") * planned.interval
+class Kept:
+    """What is known of one network, written down as soon as it is."""
+
+    def __init__(self, name: str, fresh: bool):
+        self.name = name
+        self.known = {} if fresh else self._written().get(name, {})
+
+    def put(self, **parts) -> None:
+        self.known |= parts
+        print(parts, flush=True)
+        keep(networks=self._written() | {self.name: self.known})
+
+    @staticmethod
+    def _written() -> dict:
+        return json.loads(RESULT.read_text()).get("networks", {}) if RESULT.exists() else {}
 
 
 def measure(name: str, fresh: bool) -> None:
-    """Everything about one network; each part is kept as soon as it is known."""
-    known = json.loads(RESULT.read_text()).get("networks", {}) if RESULT.exists() else {}
-    found = {} if fresh else known.get(name, {})
-
-    def put(**parts) -> None:
-        found.update(parts)
-        print(parts, flush=True)
-        keep(networks=known | {name: found})
-
-    board, pattern = load_board(BOARD), PATTERNS[name]
-    frames = np.random.default_rng(5).integers(0, 256, (FRAMES, 32, 32, 3))
-    if "bit_exact" not in found:
-        network = vgg16(convolution(pattern, True), frames)
-        began = time.perf_counter()
-        fewer = replace(board, dsp=BLOCKS)
-        told: dict = {"engines": {"default": "srbs"}}
-        planned = plan(network, fewer, RATE, lambda what: print(what, flush=True), **told)
-        put(
-            S=pattern.length,
-            n=pattern.kept,
-            board=BOARD,
-            dsp_allowed=BLOCKS,
-            frames_per_second_asked=RATE,
-            interval_planned=planned.interval,
-            multipliers=planned.multipliers("mac"),
-            sparse_engines=sum(isinstance(s.spec, SparseSpec) for s in planned.stages),
-            area=asdict(planned.area),
-            seconds_plan=_since(began),
-        )
-        began, folder = time.perf_counter(), WORK / name
-        report = record.fresh(name, planned, {})
-        write_build(folder, name, network, planned, frames, report, True)
-        put(seconds_emit=_since(began))
-        began = time.perf_counter()
-        build_binary(folder)
-        put(seconds_build=_since(began))
-        began = time.perf_counter()
-        result = simulate(folder, frames)
-        children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        put(
-            interval_simulated=result.interval,
-            latency_simulated=result.latency,
-            cycles_exact=result.interval == planned.interval,
-            bit_exact=result.bit_exact,
-            seconds_simulate=_since(began),
-            peak_memory_gb=round(max(children, mine) / 1e6, 2),
-        )
-    sparse = found["multipliers"] * found["interval_simulated"]
+    """Everything about one network."""
+    kept, frames = Kept(name, fresh), np.random.default_rng(5).integers(0, 256, (FRAMES, 32, 32, 3))
+    if "seconds_emit" not in kept.known:
+        emitted(kept, frames)
     for way, domain, engine in (("winograd", True, "winograd-f2"), ("direct", False, "direct")):
-        if f"speedup_over_dense_{way}" in found:
-            continue
-        network = vgg16(convolution(None, domain), frames)
-        rate = RATE / (5 if domain else 11)
-        dense = plan(network, without_limits(board), rate, engines={"default": engine})
-        put(
-            **{
-                f"dense_{way}_interval": dense.interval,
-                f"dense_{way}_multipliers": dense.multipliers("mac"),
-                f"speedup_over_dense_{way}": round(work(dense) / sparse, 2),
-            }
-        )
+        if f"speedup_over_dense_{way}" not in kept.known:
+            beside(kept, way, vgg16(convolution(None, domain), frames), engine)
+    if "bit_exact" not in kept.known:
+        simulated(kept, frames)
+
+
+def emitted(kept: Kept, frames: np.ndarray) -> None:
+    """Plan the sparse network, and write its build directory."""
+    board, pattern = load_board(BOARD), PATTERNS[kept.name]
+    network = vgg16(convolution(pattern, True), frames)
+    began = time.perf_counter()
+    engines = {"default": "srbs"}
+    planned = plan(network, replace(board, dsp=BLOCKS), RATE, engines=engines)
+    kept.put(
+        S=pattern.length,
+        n=pattern.kept,
+        board=BOARD,
+        dsp_allowed=BLOCKS,
+        frames_per_second_asked=RATE,
+        interval_planned=planned.interval,
+        multipliers=planned.multipliers("mac"),
+        sparse_engines=sum(isinstance(s.spec, SparseSpec) for s in planned.stages),
+        area=asdict(planned.area),
+        seconds_plan=_since(began),
+    )
+    began = time.perf_counter()
+    report = record.fresh(kept.name, planned, {})
+    write_build(WORK / kept.name, kept.name, network, planned, frames, report, True)
+    kept.put(seconds_emit=_since(began))
+
+
+def beside(kept: Kept, way: str, network: Network, engine: str) -> None:
+    """Plan a dense network, and compare it."""
+    rate = RATE / (5 if way == "winograd" else 11)
+    dense = plan(network, without_limits(load_board(BOARD)), rate, engines={"default": engine})
+    sparse = kept.known["multipliers"] * kept.known["interval_planned"]
+    kept.put(
+        **{
+            f"dense_{way}_interval": dense.interval,
+            f"dense_{way}_multipliers": dense.multipliers("mac"),
+            f"speedup_over_dense_{way}": round(
+                dense.multipliers("mac") * dense.interval / sparse, 2
+            ),
+        }
+    )
+
+
+def simulated(kept: Kept, frames: np.ndarray) -> None:
+    """Simulate the whole network."""
+    folder = WORK / kept.name
+    began = time.perf_counter()
+    build_binary(folder)
+    kept.put(seconds_build=_since(began))
+    began = time.perf_counter()
+    result = simulate(folder, frames)
+    most = max(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)
+    )
+    kept.put(
+        interval_simulated=result.interval,
+        latency_simulated=result.latency,
+        cycles_exact=result.interval == kept.known["interval_planned"],
+        bit_exact=result.bit_exact,
+        seconds_simulate=_since(began),
+        peak_memory_gb=round(most / 1e6, 2),
+    )
 
 
 def _since(began: float) -> float:
