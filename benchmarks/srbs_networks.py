@@ -6,9 +6,9 @@ python -m benchmarks.srbs_networks --fresh          # measure everything again
 VGG16 on 32x32 images with random 8-bit weights; layers of 64 input channels or more have them in
 Winograd's domain, F(2x2,3x3), and keep 3 of each 16. Weights in block RAM only. Left alone, the
 planner would take more multipliers, of which the board has plenty, to save some block RAM; for the
-comparison it may use ``BLOCKS`` DSP blocks, and need not save block RAM, but has to fit. The dense pipelines are planned for a board without
-limits, as their weights do not fit, at a rate that takes about as many multipliers. Writes
-``networks`` in ``docs/benchmarks/srbs.json``.
+comparison it may use ``BLOCKS`` DSP blocks, and need not save block RAM, but has to fit. The dense
+pipelines are planned for a board without limits, as their weights do not fit, at a rate that takes
+about as many multipliers. Writes ``networks`` in ``docs/benchmarks/srbs.json``.
 """
 
 import argparse
