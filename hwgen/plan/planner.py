@@ -1,16 +1,16 @@
 """Network and board to plan: the cheapest engines that reach a target, or the fastest that fit."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from math import ceil
 
-from hwgen.board import Board, board_names, load_board
-from hwgen.cost import Area, area, features, total
-from hwgen.errors import Problem, UserError, refuse
+from hwgen.board import Board
+from hwgen.cost import Area, area, total
+from hwgen.errors import refuse
 from hwgen.network import Input, Network, Node, TensorType
 from hwgen.network.graph import Frames
+from hwgen.plan import limits
 from hwgen.plan.candidates import Candidate, Entry, Exit, candidates, ports
 from hwgen.plan.choose import RESOURCES, Edge, choose
 from hwgen.plan.depths import needed_depths
@@ -29,16 +29,6 @@ from hwgen.plan.pipeline import (
 from hwgen.plan.value import OnData, Plan
 
 __all__ = ["plan"]
-
-#: Part of a board's LUTs that a plan may use: routers seldom succeed far above it.
-USABLE_LUTS = 0.85
-
-#: Part of a board's cells of LUT memory that a plan may use. nextpnr found no places for 209 of the
-#: 270 of a GW1NR-9, each of which takes a slice whole.
-USABLE_LUTRAM = 0.5
-
-#: LUTs that a cell of LUT memory stands in place of.
-CELL_LUTS = 4
 
 
 @dataclass(frozen=True)
@@ -70,7 +60,7 @@ def plan(
     engine there likes best. UserError when nothing fits, with what is lacking, or when ``fps`` is
     out of reach, with the best that is in reach.
     """
-    refuse(_problems(network, max_port_width))
+    refuse(limits.problems(network, max_port_width))
     check_engines(engines, network)
     readers = [name for node in network for name in node.inputs]
     nodes: list[Node | Leaving] = [
@@ -98,7 +88,7 @@ def plan(
         for node, some in zip(nodes, options, strict=True)
         if not some and isinstance(node, Node) and not isinstance(node.op, Input)
     )
-    room = Area(*(getattr(_usable(board), name) for name in RESOURCES))
+    room = Area(*(getattr(limits.usable(board), name) for name in RESOURCES))
     asked = board.clock_mhz * 1e6 / fps if fps is not None else None
     limit, best = None if asked is None else int(asked), None
     while True:
@@ -107,65 +97,30 @@ def plan(
         bare = _connect(network, nodes, options, chosen, reached, engines)
         # Plumbing and cells that the solver did not see: leave them room and choose again.
         measured = _measured(bare, board)
-        used = total(s.area for s in measured)
-        excess = _excess(measured, board)
-        if not excess:
+        used, short = total(s.area for s in measured), limits.excess(measured, board)
+        if not short:
             progress("sizing FIFOs")
             made = replace(_sized(network, board, bare, fps), max_port_width=max_port_width)
             made = replace(made, data=_on_data(network, made.stages, frames))
-            used = made.area
-            excess = _excess(made.stages, board)
-        if excess:
-            limits = ((min(getattr(room, r), getattr(used, r)), r) for r in RESOURCES)
-            left = (n - excess[r] if r in excess else getattr(room, r) for n, r in limits)
-            room = Area(*left)
+            used, short = made.area, limits.excess(made.stages, board)
+        if short:
+            room = _less(room, used, short)
             continue
         if asked is None or made.expected <= asked:
             return made
         best = min(made.expected, best or made.expected)
         assert limit is not None
         if reached > limit:
-            raise _out_of_reach(fps, board, best)
+            raise limits.out_of_reach(fps, board, best)
         # Together they are slower than each alone, even with all the room between them.
         slowest = max(candidate.interval for candidate in chosen)
         limit = min(int(limit * asked / made.expected), slowest - 1)
 
 
-def _out_of_reach(fps: float | None, board: Board, interval: float) -> UserError:
-    """Names the rate of the best plan that was made, rounded down."""
-    reach = board.clock_mhz * 1e6 / interval
-    rate = int(reach) if reach >= 100 else int(reach * 1000) / 1000
-    return UserError(
-        Problem(
-            None,
-            f"{fps:g} frames/s at {board.clock_mhz:g} MHz are out of reach on {board.name}",
-            f"the best in reach is {rate:.12g} frames/s: give --fps {rate:.12g} or less, "
-            "fewer bits, or a larger board",
-        )
-    )
-
-
-def _problems(network: Network, widest: int | None) -> Iterator[Problem]:
-    """What is no accelerator: nothing between input and output, or ports narrower than a value."""
-    read = {name for node in network for name in node.inputs} | set(network.outputs)
-    for node in network:
-        if node.name not in read:
-            yield Problem(node.name, "nothing reads it", "leave it out")
-        if isinstance(node.op, Input) and node.name in network.outputs:
-            yield Problem(node.name, "the network returns what it is given", "leave it out")
-    if len(network) == len(network.inputs):
-        yield Problem(None, "the network has no layers", "give one with some")
-    if widest is None:
-        return
-    if widest < 8:
-        reason = f"ports of at most {widest} bits are too narrow"
-        yield Problem(None, reason, "give --max-port-width 8 or more")
-        return
-    for name in dict.fromkeys((*(node.name for node in network.inputs), *network.outputs)):
-        bits = network[name].type.bits
-        if bits > widest // 8 * 8:
-            reason = f"one value takes {bits} bits, and a port may have {widest}"
-            yield Problem(name, reason, f"give --max-port-width {-(-bits // 8) * 8} or more")
+def _less(room: Area, used: Area, short: Mapping[str, int]) -> Area:
+    """``room`` without what falls ``short`` of each resource, of which ``used`` is what counts."""
+    least = {name: min(getattr(room, name), getattr(used, name)) for name in short}
+    return replace(room, **{name: least[name] - short[name] for name in short})
 
 
 def _edges(nodes: Sequence[Node | Leaving]) -> list[Edge]:
@@ -189,71 +144,24 @@ def _choose(
 ) -> tuple[list[Candidate], int]:
     """The engines, and the cycles a frame within which all of them are: more than ``asked`` where
     that is out of reach."""
-    limits = sorted({c.interval for some in options for c in some})
+    intervals = sorted({c.interval for some in options for c in some})
     slowest = max(some[-1].interval for some in options if some)
     if asked is not None:
         chosen = choose(options, edges, board, room, asked)
         if chosen:
             return chosen, asked
     # A smaller limit never fits better, so the fastest that fits is found by bisection.
-    best, low, high = None, -1, len(limits) - 1
+    best, low, high = None, -1, len(intervals) - 1
     while high - low > 1 or best is None:
         middle = high if best is None else (low + high) // 2
-        chosen = choose(options, edges, board, room, limits[middle])
+        chosen = choose(options, edges, board, room, intervals[middle])
         if chosen:
             best, high = chosen, middle
         elif best is None:
-            raise _too_big(options, edges, board, room, slowest, nodes)
+            raise limits.too_big(options, edges, board, room, slowest, nodes)
         else:
             low = middle
-    return best, limits[high]
-
-
-def _too_big(options, edges, board: Board, room: Area, slowest: int, nodes) -> UserError:
-    """What is lacking when not even the smallest engines fit."""
-    endless = Area(*[1 << 40] * 4)
-    smallest = choose(options, edges, board, endless, slowest)
-    assert smallest is not None, "without a limit there is always a choice"
-    used = total(candidate.area for candidate in smallest)
-    lacking = [
-        f"{getattr(used, name):,} {name.upper()} where {getattr(room, name):,} may be used"
-        for name in RESOURCES
-        if getattr(used, name) > getattr(room, name)
-    ]
-    most = max(range(len(smallest)), key=lambda n: smallest[n].cost)
-    others = [name for name in board_names() if name != board.name]
-    larger = [name for name in others if _holds(load_board(name), smallest)]
-    return UserError(
-        Problem(
-            None,
-            f"the network does not fit {board.name}: its smallest plan needs {', '.join(lacking)}; "
-            f"{nodes[most].name} takes most",
-            "use fewer bits or channels"
-            + (f", or a board that holds it: {', '.join(larger)}" if larger else ""),
-        )
-    )
-
-
-def _holds(board: Board, smallest: Sequence[Candidate]) -> bool:
-    """Whether these engines fit another board."""
-    used = total(area(candidate.spec.primitives(), board.family) for candidate in smallest)
-    return not used.excess(_usable(board))
-
-
-def _usable(board: Board) -> Board:
-    """The part of a board that a plan may take."""
-    return replace(board, lut=int(board.lut * USABLE_LUTS))
-
-
-def _excess(stages: Sequence[Stage], board: Board) -> dict[str, int]:
-    """By how much each resource of ``board`` falls short; cells of LUT memory count as LUTs."""
-    excess = total(stage.area for stage in stages).excess(_usable(board))
-    if board.lutram is not None:
-        cells = sum(features(s.spec.primitives(), board.family)["cell"] for s in stages)
-        over = ceil(cells - USABLE_LUTRAM * board.lutram)
-        if over > 0:
-            excess["lut"] = max(excess.get("lut", 0), CELL_LUTS * over)
-    return excess
+    return best, intervals[high]
 
 
 def _connect(
