@@ -50,7 +50,7 @@ CASES = {
     "32x32x3": Case(
         (32, 32, 3),
         (32, 32, None, 64, 64, None),
-        73_728,
+        110_592,
         {"cycles": 2_839_905, "lut": 15_339, "dsp": 13, "bram": 85},
     ),
 }
@@ -102,10 +102,10 @@ def main() -> None:
         "command": "python -m benchmarks.nngen",
         "machine": machine(),
         "versions": versions(),
-        "note": "Random weights; frames back to back at the steady interval. hwgen makes most of "
-        "these products in LUTs, which is why so few DSP blocks are left to divide by: read the "
-        "multiply-adds per DSP beside the LUTs. NNgen keeps weights in external memory, hwgen in "
-        "block RAM.",
+        "note": "Random weights; frames back to back at the steady interval. How each layer makes "
+        "its products, a block each, several in a block, or in LUTs (soft), is under products: "
+        "read the multiply-adds per DSP beside the LUTs. NNgen keeps weights in external memory, "
+        "hwgen in block RAM.",
         "networks": {},
     }
     for name, case in CASES.items():

@@ -25,6 +25,7 @@ from hwgen.rtl_templates.multiply import (
     Products,
     Style,
     Weights,
+    lost,
     packed_bits,
     styles,
 )
@@ -280,7 +281,9 @@ class ConvSpec:
                 except ValueError:
                     continue  # this many pixels do not tile the input
                 for style in styles(spec.products, family):
-                    yield replace(spec, style=style)
+                    styled = replace(spec, style=style)
+                    if not lost(styled.products, styled.in_lanes, family):
+                        yield styled
 
 
 def _lanes(channels: int, exact: bool) -> list[int]:

@@ -33,7 +33,7 @@ from hwgen.primitives import Adder, Around, Delay, Logic, Multiplier, Part, Regi
 from hwgen.rtl_templates.adders import Term, plus
 from hwgen.rtl_templates.pipeline import register
 
-__all__ = ["BLOCK", "SOFT", "Products", "Style", "Weights", "packed_bits", "styles"]
+__all__ = ["BLOCK", "SOFT", "Products", "Style", "Weights", "lost", "packed_bits", "styles"]
 
 
 @dataclass(frozen=True)
@@ -352,6 +352,16 @@ class Products:
         one, two = low ^ below, (high ^ low) & ~(low ^ below)
         double = Cat(C(0, 1), factor).as_signed()
         return _complement(Mux(one, factor, 0) | Mux(two, double, 0), high), high
+
+
+def lost(products: Products, terms: int, family: str) -> bool:
+    """Whether synthesis loses some of the products when ``terms`` of them are summed.
+
+    Yosys' ``ice40_dsp`` (0.70) moves the register of a product into the product's block, and, with
+    the adder that reads it, into the block of another product as well, which then adds what nothing
+    drives. Products that share a block come with carries, and their adders stay outside.
+    """
+    return family == "ice40" and terms > 1 and products.single > 0
 
 
 def styles(products: Products, family: str) -> Iterator[Style]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from hwgen.rtl_templates.multiply import SOFT, Products, Style, styles
+from hwgen.rtl_templates.multiply import SOFT, Products, Style, lost, styles
 from hwgen.rtl_templates.tiled import TiledSpec
 
 __all__ = ["styled"]
@@ -27,11 +27,14 @@ def styled(spec: TiledSpec, family: str) -> Iterator[TiledSpec]:
     blocks = {style: one.blocks(family) for style, one in ways.items() if style != SOFT}
     if blocks:
         best = min(blocks, key=lambda style: (blocks[style], style.products))
-        yield spec
-        if blocks[best] < spec.blocks(family):
-            yield ways[best]
+        some = [spec, ways[best]] if blocks[best] < spec.blocks(family) else [spec]
+        yield from (one for one in some if not _loses(one, family))
     if SOFT in ways:
         yield ways[SOFT]
+
+
+def _loses(spec: TiledSpec, family: str) -> bool:
+    return any(lost(products, spec.terms, family) for products in spec.tap_products.values())
 
 
 @lru_cache(maxsize=4096)

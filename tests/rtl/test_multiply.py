@@ -1,5 +1,6 @@
 """Products in every style: all operands at small widths, corners and random ones above."""
 
+from collections import Counter
 from itertools import product as pairs_of
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from amaranth import Elaboratable, Module, Signal, signed
 from amaranth.sim import Simulator
 
+from hwgen.network import Conv2d, TensorType
 from hwgen.network.types import range_of
+from hwgen.rtl_templates import ConvSpec, WinogradSpec
 from hwgen.rtl_templates.multiply import (
     BLOCK,
     SOFT,
@@ -171,3 +174,20 @@ def test_nonsense_is_refused():
     for wrong in ({"pixels": 0}, {"soft": True, "lanes": 2}):
         with pytest.raises(ValueError, match="no way to make products"):
             Style(**wrong)
+
+
+@pytest.mark.parametrize("kind", [ConvSpec, WinogradSpec])
+def test_an_ice40_sums_no_products_that_synthesis_would_lose(kind):
+    """Yosys' ice40_dsp takes the register of one product into two blocks, and drives one."""
+    rng = np.random.default_rng(1)
+    source, bias = TensorType((8, 8, 4), 8, False), np.arange(12)
+    op = Conv2d(source, rng.integers(-7, 8, (12, 3, 3, 4)), bias, 4, padding=(1, 1, 1, 1))
+
+    def single(family):
+        """Of foldings that sum, how many have products with a block of their own, and not."""
+        summed = [spec for spec in kind.foldings(op, family) if spec.in_lanes > 1]
+        products = (getattr(s, "tap_products", None) or {(): s.products} for s in summed)
+        return Counter(any(p.single for p in found.values()) for found in products)
+
+    assert single("ice40")[False] > 0 and single("ice40")[True] == 0
+    assert single("xc7")[True] > 0
