@@ -15,7 +15,11 @@ STOPPED, INTERRUPTED = "interrupted; nothing half-made is left behind", 130
 @contextmanager
 def at_once() -> Iterator[None]:
     """Ctrl-C ends the process: half-imported modules can do anything with an exception."""
-    before = signal.signal(signal.SIGINT, _stop)
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # as a shell's scripts start what is to run in the background
+        yield
+        return
+    signal.signal(signal.SIGINT, _stop)
     try:
         yield
     finally:
