@@ -28,6 +28,8 @@ from . import augmentation, finetuned, load, reference
 from .recipe import Task, check_writable, data_option, networks, read_data, split
 from .training import bar
 
+FITTED = 2048  # training images that weights are pruned and refitted on
+
 
 @dataclass(frozen=True)
 class Pruning:
@@ -36,6 +38,7 @@ class Pruning:
     n: int
     domain: Domain = "winograd"
     S: int = 16
+    steps: int = 12
 
     @property
     def name(self) -> str:
@@ -61,13 +64,14 @@ class Target:
         """Of the files."""
         return self.pruning.name if self.pruning else f"w{self.weights}a{self.activations}"
 
-    def program(self, network: reference.Reference) -> fx.GraphModule:
-        """The network so, before it is trained."""
+    def program(self, network: reference.Reference, images: np.ndarray) -> fx.GraphModule:
+        """The network so, before it is trained. Pruning sees `images`, more than rounding needs:
+        there are thousands of weights to fit in each output channel."""
         settings = Settings(self.weights, {"default": self.activations, "input": 8})
         program = quantize(network.module, network.calibration, settings)
         if self.pruning is None:
             return program
-        return prune_srbs(program, network.calibration, **asdict(self.pruning))
+        return prune_srbs(program, images, **asdict(self.pruning))
 
 
 def finetune(
@@ -83,8 +87,8 @@ def finetune(
     """Train the network in `start` to be `target`, and write both files into `out`."""
     started = time.monotonic()
     network, dataset = load(task.name, start), read_data(task, data)
-    program = target.program(network)
     held_out, used = split(len(dataset.train_images), network.info["seed"])
+    program = target.program(network, reference.pixels(dataset.train_images[used[:FITTED]]))
     planes = dataset.train_images.transpose(0, 3, 1, 2)
     images, labels = reference.pixels(dataset.test_images), dataset.test_labels.astype(np.int64)
     before = integer_accuracy(read(program), images, labels)

@@ -4,6 +4,7 @@ T. Yang et al., "A Winograd-Based CNN Accelerator with a Fine-Grained Regular Sp
 2020; scores and refit are derived.
 """
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Literal, get_args
 
@@ -13,7 +14,7 @@ from torch import fx
 
 from hwgen.compress.affine import set_bias
 from hwgen.compress.domain import known, movable, quantised, requantise_weights, to_winograd
-from hwgen.compress.moments import moments, refit
+from hwgen.compress.moments import moments, nearly_refit, refit
 from hwgen.compress.quantize import quantize
 from hwgen.compress.roundings import LAYERS, weight_of
 from hwgen.compress.settings import Settings
@@ -38,6 +39,7 @@ def prune_srbs(
     n: int | Mapping[str, int] = 4,
     domain: Domain = "winograd",
     tile: int = 2,
+    steps: int = 12,
     settings: Settings | None = None,
     masks: Mapping[str, np.ndarray] | None = None,
 ) -> fx.GraphModule:
@@ -52,12 +54,15 @@ def prune_srbs(
 
     Kept are the weights with the largest magnitude times the root mean square of what they multiply
     and add to the outputs, over the frames of ``calibration`` (N, ...); of equal ones, those of the
-    lowest channels. ``masks`` (true is kept), in the shape of a layer's weights as they then are,
-    replace this for the layers they name. The weights that are left are refitted, with the bias, by
-    least squares.
+    lowest channels. The weights that are left are refitted by least squares, with the bias: from
+    what they now read, to what the layer computed before. Both are done in ``steps``, each of which
+    keeps fewer: what has taken over the work of others by then is worth more. ``masks`` (true is
+    kept), in the shape of a layer's weights as they then are, replace the choice for the layers
+    that they name.
+
     ``compress.train`` trains the result further and keeps its zeros. Raises UserError.
     """
-    refuse(_nonsense(S, n, domain))
+    refuse(_nonsense(S, n, domain, steps))
     masks = masks or {}
     source = load(model, calibration)
     if not is_quantised(source.graph):
@@ -77,9 +82,11 @@ def prune_srbs(
     program = to_winograd(program, tile, moved)  # a copy, whatever is moved
     chosen = _chosen(program, pattern_of)
     refuse(_without_layers(chosen, program, table, masks, S))
-    found = moments(program, frames, list(chosen))
+    whole = copy.deepcopy(program)
     for taps, pattern in chosen.items():
-        _prune(program, taps, pattern, found[taps.node], masks.get(layer_of(taps.node)))
+        products, crossed = moments(program, whole, frames, taps)
+        given = masks.get(layer_of(taps.node))
+        _prune(program, taps, pattern, products, crossed, steps, given)
     program.recompile()
     notes = ", ".join(f"{layer_of(taps.node)} {pattern}" for taps, pattern in chosen.items())
     program.meta["hwgen_notes"] = (*program.meta.get("hwgen_notes", ()), ("sparsity", notes))
@@ -97,7 +104,9 @@ def masks_of(program: fx.GraphModule) -> dict[str, np.ndarray]:
     return found
 
 
-def _nonsense(S: int, n: int | Mapping[str, int], domain: str) -> Iterator[Problem]:
+def _nonsense(S: int, n: int | Mapping[str, int], domain: str, steps: int) -> Iterator[Problem]:
+    if steps < 1:
+        yield Problem(None, f"steps = {steps!r}", "use 1 or more")
     if domain not in get_args(Domain):
         remedy = f"use one of {', '.join(get_args(Domain))}"
         yield Problem(None, f"domain {domain!r} is unknown", remedy)
@@ -142,24 +151,37 @@ def _prune(
     taps: Taps,
     pattern: SubRows,
     products: torch.Tensor,
+    crossed: torch.Tensor,
+    steps: int,
     given: np.ndarray | None,
 ) -> None:
     weights = weight_of(program, taps.node)
     by_tap = taps.of(weights).flatten(0, 1)  # (taps, K, C)
-    if given is None:
-        energy = products.diagonal()[:-1].clamp(min=0).sqrt().reshape(taps.count, 1, -1)
-        kept = _largest(by_tap.abs().double() * energy, pattern)
-    else:
-        kept = _given(taps, pattern, given, weights)
     bias = tensor_of(program, constant(arguments(taps.node)["bias"]))  # type: ignore[arg-type]
-    flat = torch.cat([by_tap.permute(1, 0, 2).flatten(1), bias[:, None].to(weights.dtype)], 1)
-    keep = torch.cat([kept.permute(1, 0, 2).flatten(1), torch.ones(len(bias), 1).bool()], 1)
-    made = refit(flat, keep, products)
-    again = made[:, :-1].unflatten(1, (taps.count, -1)).permute(1, 0, 2)
-    again = taps.back(again.unflatten(0, (taps.rows, taps.columns)), weights)
+    whole = torch.cat([by_tap.permute(1, 0, 2).flatten(1), bias[:, None].to(weights.dtype)], 1)
+    wanted = whole.double() @ crossed.T
+    energy = products.diagonal()[:-1].clamp(min=0).sqrt().reshape(taps.count, 1, -1)
+    made = whole.double()
+    for now in _fewer(pattern, steps) if given is None else [pattern]:
+        if given is None:
+            kept = _largest(by_tap.abs().double() * energy, now)
+        else:
+            kept = _given(taps, pattern, given, weights)
+        keep = torch.cat([kept.permute(1, 0, 2).flatten(1), torch.ones(len(bias), 1).bool()], 1)
+        made = nearly_refit(whole, keep, products, wanted, made)
+        by_tap = made[:, :-1].unflatten(1, (taps.count, -1)).permute(1, 0, 2)
+    made = refit(whole, keep, products, wanted)
+    by_tap = made[:, :-1].unflatten(1, (taps.count, -1)).permute(1, 0, 2)
+    again = taps.back(by_tap.unflatten(0, (taps.rows, taps.columns)), weights).to(weights.dtype)
     put(program, str(constant(arguments(taps.node)["weight"]).target), again, train=True)  # type: ignore
-    set_bias(program, taps.node, made[:, -1].clone())
+    set_bias(program, taps.node, made[:, -1].to(bias.dtype).clone())
     requantise_weights(program, taps.node)
+
+
+def _fewer(pattern: SubRows, steps: int) -> list[SubRows]:
+    """``pattern`` last, and before it some that keep more."""
+    between = np.linspace(pattern.length, pattern.kept, steps + 1)[1:]
+    return [SubRows(pattern.length, kept) for kept in dict.fromkeys(map(round, between))]
 
 
 def _largest(scores: torch.Tensor, pattern: SubRows) -> torch.Tensor:
