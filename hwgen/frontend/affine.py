@@ -86,19 +86,22 @@ def _only_linear(node: fx.Node) -> bool:
     )
 
 
+def _alone(source: fx.Node | None, layer: fx.Node) -> bool:
+    """Whether one call reads ``layer``, and one each of what leads from there to ``source``."""
+    while source is not None and source is not layer and len(source.users) == 1:
+        source = source.args[0]  # type: ignore[assignment]
+    return source is layer and len(layer.users) == 1
+
+
 def home_of(node: fx.Node) -> Literal["before", "after", "alone"] | None:
     """Where an affine call goes: into the weights of the layer before it, or of all those after
     it, or into a depthwise convolution of its own; None if it is applied to vectors and neither
     layer is there."""
     source = source_of(node)
     layer = before(node, source)
-    between = source if layer is not None else None
-    while between is not layer and len(between.users) == 1:  # type: ignore[union-attr]
-        between = between.args[0]  # type: ignore
     if (
         layer is not None
-        and between is layer
-        and len(layer.users) == 1
+        and _alone(source, layer)
         and (op_of(layer) in WEIGHTED or (is_affine(layer) and home_of(layer) != "after"))
     ):
         return "before"
