@@ -40,8 +40,12 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-#: Networks above, trained further on few bits: where they start, and the name of their files.
-_FINETUNED = {"cifar_resnet8_w4a4": ("cifar_resnet8", "w4a4")}
+#: Networks above, trained further on few bits or weights: where they start, and the name of their
+#: files.
+_FINETUNED = {
+    "cifar_resnet8_w4a4": ("cifar_resnet8", "w4a4"),
+    "fashion_vgg_srbs75": ("fashion_vgg", "srbs75"),
+}
 
 
 #: Other sizes of a network above: its name, and that of their files beside its own.

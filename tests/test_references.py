@@ -14,6 +14,7 @@ from hwgen.compress import Settings, compare, quantize
 from hwgen.frontend import accuracy, is_spiking, quantise_input, read
 from hwgen.models import finetune, measure, reference
 from hwgen.models.recipe import tasks
+from hwgen.network.srbs import SubRows, check, tap_weights
 
 #: Frames that are enough to see a difference, and few enough for seconds.
 FEW = 300
@@ -182,6 +183,42 @@ def test_trained_files_belong_together(trained, tmp_path):
     (tmp_path / "w4a4.pt2").unlink()
     with pytest.raises(models.ReferenceFilesError, match="holds no training of w4a4"):
         models.load("cifar_resnet8_w4a4", tmp_path)
+
+
+def test_sparse_network():
+    """Three quarters of the weights of all layers with sub-rows of 16 are zero, in integers."""
+    sparse = models.load("fashion_vgg_srbs75")
+    made = read(sparse.module)
+    layers = [node.op for node in made if hasattr(node.op, "weights")]
+    assert [op.kind for op in layers] == ["conv2d", *["winograd_conv2d"] * 4, "linear"]
+    for op in layers[1:]:
+        check(tap_weights(op), SubRows(16, 4))
+    info = sparse.info
+    assert info["accuracy_images"] == 10_000
+    assert info["integer_accuracy_percent"] >= info["float_accuracy_percent"] - 0.6
+    few = slice(200)
+    network = models.load("fashion_vgg")
+    choices = [
+        one.compute(quantise_input(one, sparse.test_images[few])).argmax(1)
+        for one in (made, read(quantize(network.module, network.calibration)))
+    ]
+    assert (choices[0] == choices[1]).mean() > 0.95
+    differences = compare(sparse.module, made, sparse.test_images[:16])
+    assert max(difference.largest for difference in differences.values()) <= 1
+
+
+def test_finetune_prunes(tmp_path):
+    folder = reference.Path(models.__file__).parent / "digits_mlp"
+    for name in FILES:
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    asked = ["digits_mlp", "--weights", "8", "--keep", "3", "--domain", "direct", "--epochs", "1"]
+    out = tmp_path / "out"
+    asked += ["--folder", str(tmp_path), "--out", str(out)]
+    result = CliRunner().invoke(finetune.main, asked)
+    assert result.exit_code == 0, result.output
+    info = json.loads((out / "direct81.json").read_text())
+    assert info["pruning"] == {"n": 3, "domain": "direct", "S": 16, "steps": 12}
+    assert (out / "direct81.pt2").is_file()
 
 
 def test_finetune_command(tmp_path):

@@ -94,7 +94,10 @@ def taps_of(node: fx.Node, weights: torch.Tensor) -> Taps:
 def _map_of(node: fx.Node, features: int) -> tuple[int, int, int]:
     """The map that a linear layer's ``features`` are, flattened: channels, rows, columns."""
     source = node.args[0]
-    while isinstance(source, fx.Node) and source.op == "call_function":
+    # What a linear layer makes is no map, whatever it reads.
+    while (
+        isinstance(source, fx.Node) and source.op == "call_function" and op_of(source) != "linear"
+    ):
         shape: tuple[int, ...] = source.meta.get("shape") or ()
         if len(shape) > 2:
             rows, columns = (1, *shape[2:])[-2:]

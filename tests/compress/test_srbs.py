@@ -248,6 +248,18 @@ def test_float_networks_are_quantised_first():
     assert {network[name].op.weight_bits for name in SHAPES} == {6}
 
 
+def test_linear_layers_in_a_row():
+    """Only the first one reads a map: sub-rows of the others are of its outputs."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2 * 12 * 14, 16), nn.ReLU(), nn.Linear(16, 4))
+    pruned = prune_srbs(model.eval(), IMAGES, 8, 2)
+    masks = masks_of(pruned)
+    assert {name: mask.shape for name, mask in masks.items()} == {
+        "1": (12, 14, 16, 2), "3": (1, 1, 4, 16),
+    }  # fmt: skip
+    assert [mask.mean() for mask in masks.values()] == [1, 0.25]
+    obeys(pruned, 8, 2, ["3"])
+
+
 def test_signs_and_groups_stay_dense():
     model = nn.Sequential(
         nn.Conv2d(2, 16, 1), nn.ReLU(), nn.Conv2d(16, 16, 3, groups=2), nn.ReLU(),
