@@ -26,7 +26,7 @@ bench-vgg16: .venv/ready
 bench-nngen: .venv/ready
 	$(BIN)/python -m benchmarks.nngen
 
-# MNIST is at DATA; some parts alone: make bench-spiking PARTS="growth networks"
+# Trains, too, where DATA has MNIST; some parts alone: make bench-spiking PARTS="growth networks"
 bench-spiking: .venv/ready
 	$(BIN)/python -m benchmarks.spiking $(PARTS) $(if $(DATA),--data $(DATA))
 

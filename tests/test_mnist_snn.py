@@ -1,5 +1,8 @@
 """The spiking reference networks: what is on record of them is so, and they build."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -62,3 +65,18 @@ def test_it_is_bit_exact(network, tmp_path):
 def test_a_sweep_is_refused(tmp_path):
     with pytest.raises(UserError, match="mnist_snn is spiking, which is not swept"):
         sweep("mnist_snn", out=tmp_path / "s")
+
+
+def test_the_record_is_within_the_aims():
+    """Of the network of 98 %: area, cycles on average over the test set, and how busy its units
+    are; of all, that simulation found the integers and the cycles foretold."""
+    found = json.loads((Path(__file__).parents[1] / "docs/benchmarks/spiking.json").read_text())
+    for network in found["networks"].values():
+        assert all(row["bit_exact"] and row["cycles_exact"] for row in network["families"].values())
+    large = found["networks"]["mnist_snn_large"]
+    assert large["accuracy"]["integer"] >= 98
+    made = large["families"]["xilinx7"]
+    assert made["lut"] < 3000 and made["bram"] <= 2 * 18
+    assert made["cycles_mean"] <= min(10_000, 1.1 * made["cycles_ideal"])
+    cells = [row["cells"] for row in found["growth"]]
+    assert cells[-1] <= 1.15 * cells[0]
