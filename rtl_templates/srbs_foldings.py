@@ -49,19 +49,24 @@ def foldings(make: Make, op: WinogradConv2d | Conv2d | Linear, family: str) -> I
                 steps = down * across // tiles * folds
                 sized = steps * tiles * banks * outs, -banks, steps, outs, tiles
                 rungs.setdefault(int(log(steps, STEP)), []).append(sized)
+    offers = []
     for rung in rungs.values():
-        offered = 0
-        for _, banks, steps, outs, tiles in sorted(rung):
-            spec = _balanced(make, op, pattern, -banks, outs, tiles, steps)
-            if spec is not None:
-                offered += 1
-                yield from styled(spec, family)
-            if offered == TIES:
-                break
-    yield from _simple(make, op, pattern, family)
+        # Beats of one pixel suit every neighbour; of several, those with as many.
+        for widest, most in ((None, TIES), (1, 1)):
+            offered = 0
+            for _, banks, steps, outs, tiles in sorted(rung):
+                spec = _balanced(make, op, pattern, -banks, outs, tiles, steps, widest)
+                if spec is not None:
+                    offered += 1
+                    offers.append(spec)
+                if offered == most:
+                    break
+    offers += _simple(make, op, pattern)
+    for spec in {_shape(spec): spec for spec in offers}.values():
+        yield from styled(spec, family)
 
 
-def _simple(make: Make, op, pattern: SubRows, family: str) -> Iterator[Any]:
+def _simple(make: Make, op, pattern: SubRows) -> Iterator[Any]:
     """Small foldings of one tile at a time, with beats of one pixel, which suit every neighbour,
     that no other beats in steps and multipliers, whether or not streams slow them down."""
     one = make((op,), pattern, 1, 1)
@@ -76,7 +81,13 @@ def _simple(make: Make, op, pattern: SubRows, family: str) -> Iterator[Any]:
     for spec in sorted(specs or [one], key=lambda spec: (spec.schedule().steps, spec.multipliers)):
         if spec.multipliers <= FEWER * least:
             least = spec.multipliers
-            yield from styled(spec, family)
+            yield spec
+
+
+def _shape(spec) -> tuple[int, ...]:
+    """All that makes foldings of one op differ."""
+    array = spec.in_lanes, spec.out_lanes, spec.tiles
+    return *array, spec.stream_lanes, spec.source_pixels, spec.target_pixels
 
 
 def _stream_lanes(op, pattern: SubRows) -> Iterator[int]:
@@ -88,15 +99,23 @@ def _stream_lanes(op, pattern: SubRows) -> Iterator[int]:
 
 
 def _balanced(
-    make: Make, op, pattern: SubRows, banks: int, outs: int, tiles: int, steps: int
+    make: Make,
+    op,
+    pattern: SubRows,
+    banks: int,
+    outs: int,
+    tiles: int,
+    steps: int,
+    widest: int | None,
 ) -> Any:
-    """The narrowest streams that do not slow the array down; None if even the widest do."""
+    """The narrowest streams, of beats of at most ``widest`` pixels, that do not slow the array
+    down; None if there are none."""
     source = op.input.map_shape
     width = op.output.map_shape[1]
     for lanes in _stream_lanes(op, pattern):
         spec = make((op,), pattern, banks, outs, lanes, tiles)
         most = gcd(spec.strips.new_columns, source[1]), gcd(spec.group_pixels, width)
-        if isinstance(op, Linear):
+        if isinstance(op, Linear) or widest == 1:
             most = 1, 1
         for wide_in in (n for n in range(1, most[0] + 1) if most[0] % n == 0):
             for wide_out in (n for n in range(1, most[1] + 1) if most[1] % n == 0):
