@@ -77,31 +77,36 @@ def layer_op(layer: str, engine: str, bits: tuple[int, int] = (8, 8)) -> Conv2d 
     return WinogradConv2d(kind, weights, bias, bits[1], 2, zeros, zeros, padding=same)
 
 
-def smallest(op: Conv2d | WinogradConv2d) -> SparseSpec:
-    """The array of at least ``LEAST`` multipliers, and of not many more, that takes fewest LUTs."""
-    specs = [
+@cache
+def offered(layer: str, engine: str, bits: tuple[int, int] = (8, 8)) -> tuple[SparseSpec, ...]:
+    """Arrays in DSP blocks of at least ``LEAST`` multipliers and not many more."""
+    return tuple(
         spec
-        for spec in SparseSpec.foldings(op, load_board(BOARD).family)
-        if spec.style == BLOCK and LEAST <= spec.multipliers <= MORE * LEAST
-    ]
+        for spec in SparseSpec.foldings(layer_op(layer, engine, bits), load_board(BOARD).family)
+        if not spec.style.soft and LEAST <= spec.multipliers <= MORE * LEAST
+    )
+
+
+def smallest(layer: str, engine: str) -> SparseSpec:
+    """Of those with a block for each product, the one that takes fewest LUTs."""
+    specs = [spec for spec in offered(layer, engine) if spec.style == BLOCK]
     return min(specs, key=lambda spec: area(spec.primitives(), load_board(BOARD).family).lut)
 
 
-@cache
 def per_block(layer: str, engine: str, bits: tuple[int, int]) -> float:
     """Operations of the dense layer for each DSP block and cycle, with activations and weights of
     so many ``bits``."""
-    op, family = layer_op(layer, engine, bits), load_board(BOARD).family
-    best = 0.0
-    for spec in SparseSpec.foldings(op, family):
-        if not spec.style.soft and LEAST <= spec.multipliers <= MORE * LEAST:
-            best = max(best, 2 * op.macs / (area(spec.primitives(), family).dsp * spec.ideal))
-    return round(best, 2)
+    family = load_board(BOARD).family
+    rates = [
+        2 * spec.op.macs / (spec.blocks(family) * spec.ideal)
+        for spec in offered(layer, engine, bits)
+    ]
+    return round(max(rates), 2)
 
 
 def measure(layer: str, engine: str) -> dict:
     """One row."""
-    spec = smallest(layer_op(layer, engine))
+    spec = smallest(layer, engine)
     return {
         **described(layer, engine),
         "S": spec.pattern.length,
@@ -170,7 +175,7 @@ def foretold(layer: str) -> dict:
 @cache
 def sparse_energy(layer: str, engine: str) -> float:
     """Estimated energy of a frame of the array that is measured, uJ."""
-    spec = smallest(layer_op(layer, engine))
+    spec = smallest(layer, engine)
     return microjoules(spec, spec.ideal)
 
 
