@@ -14,14 +14,21 @@ between FPGAs and ASICs", IEEE TCAD 26(2), 2007: an FPGA takes 14 times the dyna
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from math import sqrt
+from typing import assert_never
 
 from hwgen.cost.families import FAMILIES
+from hwgen.cost.multiply import outside
 from hwgen.primitives import (
+    Accumulator,
     Adder,
+    Clip,
     Compare,
     Delay,
+    Hold,
+    Logic,
     Memory,
     Multiplier,
+    Mux,
     Part,
     Register,
     SoftProduct,
@@ -87,9 +94,10 @@ class Energy:
 def work(parts: Iterable[Part], schedule: Schedule, cycles: float, family: str) -> Work:
     """What an engine does in a frame of ``cycles`` cycles, on a family of ``FAMILIES``.
 
-    In each step of its longest process all products are made, all sums added, and all memories
-    read; a RAM is written by the steps that write a ring (a bank of several, by as many at the
-    most), and a queue by those that put a beat.
+    In each step of its longest process all products are made, all sums added, all numbers compared
+    and clipped, and all memories read, also where DSP blocks take those parts in; a RAM is written
+    by the steps that write a ring (a bank of several, by as many at the most), and a queue by those
+    that put a beat.
     Where data decides how many steps there are, as for neurons, each writes back what it has read.
     """
     found, steps = Work(), schedule.steps
@@ -101,10 +109,15 @@ def work(parts: Iterable[Part], schedule: Schedule, cycles: float, family: str) 
         writes = steps
     for part in parts:
         match part:
-            case Multiplier(a, b, count) | SoftProduct(a, b, count):
+            case Multiplier(a, b, count):
                 found += Work(products=steps * count * a * b)
-            case Adder(width, count) | Compare(width, count):
+                found += work(outside(part.around), schedule, cycles, family)
+            case SoftProduct(a, b, count):
+                found += Work(products=steps * count * a * b)
+            case Adder(width, count) | Accumulator(width, count) | Compare(width, count):
                 found += Work(sums=steps * count * width)
+            case Clip(width, _, sides, count):
+                found += Work(sums=steps * count * sides * width)
             case Memory(_, _, "lutram"):
                 found += _accesses(part, puts, puts, family)
             case Memory(_, _, kind):
@@ -112,6 +125,11 @@ def work(parts: Iterable[Part], schedule: Schedule, cycles: float, family: str) 
             case Register(bits) | Delay(bits, _):
                 bits *= part.cycles if isinstance(part, Delay) else 1
                 found += Work(clocked=bits * cycles, changes=bits * steps * ACTIVITY)
+            # Hold: its flip-flops are listed as registers. The table knows of no choices and glue.
+            case Hold() | Mux() | Logic():
+                pass
+            case _:
+                assert_never(part)
     return found
 
 

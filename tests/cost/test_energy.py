@@ -1,5 +1,7 @@
 """Energy: what is counted, by hand, and the table that it was taken from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,23 @@ from hwgen.cost import Energy, Work, energy, work
 from hwgen.cost.energy import ACCESS, ACTIVITY, CHANGE, CLOCK, FPGA, joules
 from hwgen.network import Conv2d, Input, Network, Node, TensorType
 from hwgen.plan import plan
-from hwgen.primitives import Adder, Compare, Delay, Memory, Multiplier, Mux, Register, SoftProduct
+from hwgen.primitives import (
+    Accumulator,
+    Adder,
+    Around,
+    Clip,
+    Compare,
+    Delay,
+    Hold,
+    Logic,
+    Memory,
+    Multiplier,
+    Mux,
+    Part,
+    Register,
+    SoftProduct,
+)
+from hwgen.rtl_templates.multiply import BLOCK, SOFT, Products, Style
 from hwgen.schedule import FIRST, LAST, LATER, Process, Put, Schedule, Take, Trips, Write
 
 #: 12 steps, of which 6 write a ring; 4 beats leave.
@@ -27,8 +45,12 @@ SCHEDULE = Schedule(
         (Multiplier(8, 4, 2), {"products": 12 * 2 * 32}),
         (SoftProduct(5, 3), {"products": 12 * 15}),
         (Adder(9, 2), {"sums": 12 * 18}),
+        (Accumulator(20, 3), {"sums": 12 * 60}),
         (Compare(7), {"sums": 12 * 7}),
+        (Clip(20, 8, 2, 3), {"sums": 12 * 2 * 60}),
         (Mux(8), {}),
+        (Hold(8), {}),
+        (Logic(8), {}),
         (Register(10), {"clocked": 10 * 20, "changes": 10 * 12 * ACTIVITY}),
         (Delay(2, 5), {"clocked": 10 * 20, "changes": 10 * 12 * ACTIVITY}),
         (Memory(2048, 9, "rom"), {"read": 12 * 9, "written": 0}),
@@ -41,6 +63,34 @@ def test_counts(part, counts):
     done = work([part], SCHEDULE, 20, "ecp5")
     for name in ("products", "sums", "read", "written", "clocked", "changes"):
         assert getattr(done, name) == counts.get(name, 0), name
+
+
+def test_every_part_is_counted_or_named():
+    with pytest.raises(AssertionError):
+        work([object()], SCHEDULE, 20, "ecp5")
+    assert len(Part.__args__) == 12, "a new one belongs in the table above"
+
+
+@pytest.mark.parametrize(
+    ("signed", "style", "bits"),
+    [(False, BLOCK, 16 + 12 + 72), (True, Style(pixels=2), 16 + 12 + 12 + 72)],
+)
+def test_blocks_take_parts_in_and_not_their_work(signed, style, bits):
+    """What is around products works, wherever it is: as a list of its own, registers by hand."""
+    sums = (Accumulator(20, 6), Register(20 * 6))
+    products = Products(8, signed, 4, style=style, pixels=2, lanes=3)
+    held = products.primitives(1, sums)
+    flat = [replace(part, around=None) if isinstance(part, Multiplier) else part for part in held]
+    assert flat != held
+    done = work(held, SCHEDULE, 20, "ecp5")
+    assert done == work([*flat, Register(bits), *sums], SCHEDULE, 20, "ecp5")
+    packing = 12 * 9 * (style.pixels - 1)
+    assert done.sums == 12 * 20 * 6 + packing
+    soft = products.styled(SOFT).primitives(1, sums)
+    assert work(soft, SCHEDULE, 20, "ecp5").sums == 12 * 20 * 6
+    rounding = Multiplier(9, 8, around=Around(1, 2, 4, 8, rounding=(Adder(17),)))
+    done = work([rounding], SCHEDULE, 20, "ecp5")
+    assert (done.sums, done.clocked) == (12 * 17, 15 * 20)
 
 
 def test_what_data_decides_counts_by_its_mean():
