@@ -102,7 +102,7 @@ def _unknown(text: str) -> Problem:
     if text.endswith((".pt", ".pth")):
         remedy = "weights alone are no network: give a .pt2 file of torch.export.save, or "
         return Problem(None, reason, remedy + "file.py:function")
-    near = difflib.get_close_matches(text, models.names()) or models.names()
+    near = difflib.get_close_matches(text, models.names(), 1) or models.names()
     remedy = f"give a reference network ({', '.join(near)}), a .pt2 file, or file.py:function"
     return Problem(None, reason, remedy)
 
