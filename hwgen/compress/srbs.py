@@ -5,7 +5,7 @@ T. Yang et al., "A Winograd-Based CNN Accelerator with a Fine-Grained Regular Sp
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -25,7 +25,7 @@ from hwgen.frontend.decomposed import is_quantised
 from hwgen.frontend.images import Images, check_frames, frames_of
 from hwgen.frontend.load import Source, load
 from hwgen.frontend.program import arguments, entries, put, tensor_of
-from hwgen.network.srbs import SubRows, check
+from hwgen.network.srbs import LENGTHS, SubRows, check
 
 __all__ = ["Domain", "masks_of", "prune_srbs"]
 
@@ -43,7 +43,7 @@ def prune_srbs(
     settings: Settings | None = None,
     masks: Mapping[str, np.ndarray] | None = None,
 ) -> fx.GraphModule:
-    """A fake-quantised network that keeps ``n`` of every ``S`` weights; a new one.
+    """A fake-quantised network that keeps ``n`` of every ``S`` (4, 8, 16 or 32) weights; a new one.
 
     ``model`` is the result of ``compress.quantize`` (or of ``compress.train``), or a float network,
     which is quantised with ``settings`` first. In domain ``winograd``, 3 x 3 convolutions of stride
@@ -81,7 +81,8 @@ def prune_srbs(
     moved = [layer_of(node) for node in dense if domain == "winograd" and movable(node)]
     program = to_winograd(program, tile, moved)  # a copy, whatever is moved
     chosen = _chosen(program, pattern_of)
-    refuse(_without_layers(chosen, program, table, masks, S))
+    named = [*(name for name in names if table.get(name, S) < S), *masks]
+    refuse(_without_layers(program, pattern_of, named))
     whole = copy.deepcopy(program)
     for taps, pattern in chosen.items():
         products, crossed = moments(program, whole, frames, taps)
@@ -110,12 +111,17 @@ def _nonsense(S: int, n: int | Mapping[str, int], domain: str, steps: int) -> It
     if domain not in get_args(Domain):
         remedy = f"use one of {', '.join(get_args(Domain))}"
         yield Problem(None, f"domain {domain!r} is unknown", remedy)
+    if S not in LENGTHS:
+        lengths = ", ".join(map(str, LENGTHS))
+        reason = f"S = {S!r}: hardware has no sub-rows of that length"
+        yield Problem(None, reason, f"use one of {lengths}")
+        return
     for layer, kept in n.items() if isinstance(n, Mapping) else [(None, n)]:
         try:
             SubRows(S, kept)
         except (TypeError, ValueError) as error:
             reason = f"S = {S!r}, n = {kept!r}: {error}"
-            yield Problem(layer, reason, "use sub-rows of 16, and keep 1 to 16 of each")
+            yield Problem(layer, reason, f"keep 1 to {S} of each")
 
 
 def _chosen(program: fx.GraphModule, patterns: Mapping[str, SubRows]) -> dict[Taps, SubRows]:
@@ -123,27 +129,44 @@ def _chosen(program: fx.GraphModule, patterns: Mapping[str, SubRows]) -> dict[Ta
     found = {}
     for node in calls(program):
         if op_of(node) in LAYERS:
-            given, taps = arguments(node), taps_of(node, weight_of(program, node))
             pattern = patterns[layer_of(node)]
-            plain = given.get("groups", 1) == 1 and op_of(given["weight"]) != "binarize"
-            if plain and taps.channels >= pattern.length > pattern.kept:
-                found[taps] = pattern
+            if _obstacle(program, node, pattern) is None:
+                found[taps_of(node, weight_of(program, node))] = pattern
     return found
 
 
-def _without_layers(chosen, program, table, masks, S: int) -> Iterator[Problem]:
-    """Layers that are asked for by name and have nothing to prune; all, if there is none."""
-    names = [layer_of(taps.node) for taps in chosen]
-    for node in calls(program):
-        layer = layer_of(node)
-        asked = table.get(layer, S) < S or layer in masks
-        if op_of(node) in LAYERS and asked and layer not in names:
-            channels = taps_of(node, weight_of(program, node)).channels
-            reason = f"cannot be pruned: it has {channels} input channels in each group"
-            yield Problem(layer, reason, f"layers of {S} or more have sub-rows of {S}")
-    if not chosen:
-        reason = f"no layer has {S} input channels or more, and n below {S}"
-        yield Problem(None, reason, "use a smaller S")
+def _obstacle(program: fx.GraphModule, node: fx.Node, pattern: SubRows) -> tuple[str, str] | None:
+    """Why a layer with weights has nothing to prune, and what to do; None if it has."""
+    given, S = arguments(node), pattern.length
+    if given.get("groups", 1) != 1:
+        return f"it has {given['groups']} groups, not 1", "leave it dense"
+    if op_of(given["weight"]) == "binarize":
+        return (
+            "its weights have one bit, and none can be zero",
+            "leave it dense, or give it more bits",
+        )
+    channels = taps_of(node, weight_of(program, node)).channels
+    if channels < S:
+        return f"it has {channels} input channels", f"layers of {S} or more have sub-rows of {S}"
+    if pattern.kept == S:
+        return f"n = {S} keeps all of its weights", "use a smaller n"
+    return None
+
+
+def _without_layers(
+    program: fx.GraphModule, patterns: Mapping[str, SubRows], named: Collection[str]
+) -> Iterator[Problem]:
+    """Layers that are asked for by name and have nothing to prune; all, if none has any."""
+    found = {
+        layer_of(node): _obstacle(program, node, patterns[layer_of(node)])
+        for node in calls(program)
+        if op_of(node) in LAYERS
+    }
+    for layer, why in found.items():
+        if why and (layer in named or all(found.values())):
+            yield Problem(layer, f"cannot be pruned: {why[0]}", why[1])
+    if not found:
+        yield Problem(None, "no layer has weights", "there is nothing to prune")
 
 
 def _prune(

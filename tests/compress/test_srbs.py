@@ -224,13 +224,16 @@ def test_masks_of_ones_own():
 @pytest.mark.parametrize(
     "given, message",
     [
-        ({"S": 12}, "S = 12, n = 4: sub-rows must have a power of two"),
+        ({"S": 2}, "S = 2: hardware has no sub-rows of that length; use one of 4, 8, 16, 32"),
+        ({"S": 12}, "S = 12: hardware has no sub-rows of that length; use one of 4, 8, 16, 32"),
+        ({"S": 64}, "S = 64: hardware has no sub-rows of that length; use one of 4, 8, 16, 32"),
         ({"n": 17}, "S = 16, n = 17: 17 weights cannot be kept of a sub-row of 16"),
         ({"n": {"third": 0}}, "third: S = 16, n = 0: 0 weights cannot be kept"),
         ({"domain": "fourier"}, "domain 'fourier' is unknown; use one of winograd, direct"),
         ({"n": {"thrid": 4}}, "no layer with weights named 'thrid'; nearest are third"),
-        ({"n": {"first": 4}}, "first: cannot be pruned: it has 2 input channels in each group"),
-        ({"S": 32}, "no layer has 32 input channels or more, and n below 32"),
+        ({"n": {"first": 4}}, "first: cannot be pruned: it has 2 input channels; layers of 16 or"),
+        ({"S": 32}, "second: cannot be pruned: it has 17 input channels; layers of 32 or more"),
+        ({"n": 16}, "second: cannot be pruned: n = 16 keeps all of its weights; use a smaller n"),
         ({"settings": Settings(4)}, "already quantised; give settings with a float network"),
         ({"tile": 3}, "there is no tile 3"),
         ({"steps": 0}, "steps = 0; use 1 or more"),
@@ -240,6 +243,21 @@ def test_mistakes(given, message):
     with pytest.raises(UserError) as raised:
         prune_srbs(DENSE, IMAGES, **given)
     assert message in str(raised.value)
+
+
+def test_why_a_layer_stays_dense():
+    """However many channels it has."""
+    torch.manual_seed(0)
+    layers = nn.Conv2d(2, 16, 3), nn.Conv2d(16, 16, 1, groups=2), nn.Conv2d(16, 8, 1)
+    settings = Settings(weights={"2": 1, "default": 8})
+    program = quantize(nn.Sequential(*layers, nn.Conv2d(8, 4, 1)), IMAGES, settings)
+    with pytest.raises(UserError) as raised:
+        prune_srbs(program, IMAGES, 8, {"1": 2, "2": 2, "3": 2})
+    assert list(map(str, raised.value.problems)) == [
+        "1: cannot be pruned: it has 2 groups, not 1; leave it dense",
+        "2: cannot be pruned: its weights have one bit, and none can be zero; "
+        "leave it dense, or give it more bits",
+    ]
 
 
 def test_float_networks_are_quantised_first():
