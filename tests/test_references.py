@@ -218,7 +218,11 @@ def test_finetune_prunes(tmp_path):
     assert result.exit_code == 0, result.output
     info = json.loads((out / "direct81.json").read_text())
     assert info["pruning"] == {"n": 3, "domain": "direct", "S": 16, "steps": 12}
-    assert (out / "direct81.pt2").is_file()
+    made = read(out / "direct81.pt2")
+    first, *others = [node.op for node in made if hasattr(node.op, "weights")]
+    assert others and (first.weights != 0).mean() > 0.5, "it reads a map of one channel"
+    for op in others:
+        check(tap_weights(op), SubRows(16, 3))
 
 
 def test_finetune_command(tmp_path):

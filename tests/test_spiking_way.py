@@ -80,7 +80,7 @@ def test_every_train_and_every_cycle(built):
     trains = network.trace(frames)
     assert all(0 < trains[name].mean() < 1 for name in ("rate", "lif1", "lif2"))
     assert {s.node for s in plan.stages if s.node} == {"rate", "lif1", "lif2", "lif3"}
-    assert round(plan.expected, 1) == data["interval_mean"] <= 1000 and len(report["fifos"]) >= 0
+    assert round(plan.expected, 1) == data["interval_mean"] <= 1000
 
 
 def test_builds_are_the_same_bytes(built, tmp_path):
