@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,10 @@ STOPPED, INTERRUPTED = "interrupted; nothing half-made is left behind", 130
 def at_once() -> Iterator[None]:
     """Ctrl-C ends the process: half-imported modules can do anything with an exception."""
     before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:  # as a shell's scripts start what is to run in the background
+    # Ignored, as a shell's scripts start what is to run in the background; or handled by what is
+    # not Python, and could not be put back. Only the main thread may set a handler.
+    main = threading.current_thread() is threading.main_thread()
+    if before in (signal.SIG_IGN, None) or not main:
         yield
         return
     signal.signal(signal.SIGINT, _stop)

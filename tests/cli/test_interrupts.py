@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from hwgen.cli.interrupt import at_once
 
 HWGEN = [sys.executable, "-c", "from hwgen.cli import main; main(prog_name='hwgen')"]
 
@@ -20,14 +23,18 @@ def entries(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def interrupt(command: list[str], when, **environment) -> tuple[int, str]:
-    """Exit code and standard error of ``command``, sent SIGINT as soon as ``when()`` is true."""
+def interrupt(command: list[str], when, handler=signal.SIG_DFL, **environment) -> tuple[int, str]:
+    """Exit code and standard error of ``command``, sent SIGINT as soon as ``when()`` is true.
+
+    ``handler`` of SIGINT is what it starts with, whatever the tests themselves were started with.
+    """
     process = subprocess.Popen(
         [*HWGEN, *command],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, handler),
     )
     try:
         for _ in range(6000):
@@ -44,11 +51,48 @@ def interrupt(command: list[str], when, **environment) -> tuple[int, str]:
 
 def test_while_it_starts(tmp_path):
     """Before there are commands: modules are being imported."""
-    (tmp_path / "click.py").write_text(
-        "import pathlib, time\npathlib.Path(__file__).with_name('begun').touch()\ntime.sleep(60)\n"
+    begun = _slow_import(tmp_path, 60)
+    assert interrupt(["boards"], begun, PYTHONPATH=str(tmp_path)) == (130, SAYS)
+
+
+def test_an_ignored_one_stays_ignored(tmp_path):
+    """As in what a shell's script runs in the background: it goes on to its own end."""
+    begun = _slow_import(tmp_path, 1)
+    code, said = interrupt(["boards"], begun, signal.SIG_IGN, PYTHONPATH=str(tmp_path))
+    assert code == 7 and "SystemExit" not in said and SAYS not in said
+
+
+def _slow_import(folder: Path, seconds: int):
+    """Modules take ``seconds`` to load, and then end the process with 7; whether they began to."""
+    (folder / "click.py").write_text(
+        "import pathlib, sys, time\n"
+        "pathlib.Path(__file__).with_name('begun').touch()\n"
+        f"time.sleep({seconds})\n"
+        "sys.exit(7)\n"
     )
-    outcome = interrupt(["boards"], (tmp_path / "begun").exists, PYTHONPATH=str(tmp_path))
-    assert outcome == (130, SAYS)
+    return (folder / "begun").exists
+
+
+@pytest.mark.parametrize("before", [signal.SIG_IGN, None])
+def test_what_is_no_handler_of_ours_stays(before, monkeypatch):
+    """None is a handler that Python has not set, and could not put back."""
+    put = []
+    monkeypatch.setattr(signal, "getsignal", lambda number: before)
+    monkeypatch.setattr(signal, "signal", lambda *given: put.append(given))
+    with at_once():
+        pass
+    assert not put
+
+
+def test_not_in_the_main_thread():
+    """Where Python would refuse to set a handler."""
+
+    def loads():
+        with at_once():
+            return "loaded"
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(loads).result() == "loaded"
 
 
 def test_build(stranger):
