@@ -99,12 +99,12 @@ def _obstacle(node: fx.Node) -> str | None:
 
 def requantise_weights(program: fx.GraphModule, node: fx.Node) -> None:
     """Grids for a layer whose weights have changed, between the same activations as before."""
-    weights, bits = weight_of(program, node), arguments(arguments(node)["weight"])["hi"]
+    weights, top = weight_of(program, node), arguments(arguments(node)["weight"])["hi"]
     if op_of(node) in DOMAIN_CONVS:
-        scales, powers = domain_scales(weights, bits)
+        scales, powers = domain_scales(weights, top)
         wanted = torch.outer(2.0**powers, scales)
     else:
-        width = bits.bit_length() + 1
+        width = top.bit_length() + 1
         wanted = torch.from_numpy(initial_scales(weights.double().numpy(), width))
     grids = grids_of(program)
     to = finest(grids, [one for one in grids if maker_of(one) is node])
