@@ -1,6 +1,7 @@
 """Which foldings of the sparse array are worth offering."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from math import gcd, log
 from typing import Any
 
@@ -8,6 +9,7 @@ from hwgen.beats import useful_lanes
 from hwgen.network import Conv2d, Linear, WinogradConv2d
 from hwgen.network.direct import direct
 from hwgen.network.srbs import SubRows, obstacle, pattern_of
+from hwgen.rtl_templates.tiled_foldings import STARVED, narrowest, unbeaten
 from hwgen.rtl_templates.tiled_styles import styled
 
 __all__ = ["foldings"]
@@ -20,12 +22,6 @@ STEP = 1.12
 
 #: Foldings of about as many steps that are offered.
 TIES = 2
-
-#: Part of the multipliers of a faster small folding that a slower one may have at most.
-FEWER = 0.9
-
-#: Small foldings have fewer multipliers.
-STARVED = 256
 
 #: Tiles side by side that the planner is offered.
 MOST_TILES = 8
@@ -77,11 +73,7 @@ def _simple(make: Make, op, pattern: SubRows) -> Iterator[Any]:
         if banks * outs * one.multipliers < STARVED
         for lanes in _stream_lanes(op, pattern)
     ]
-    least = float("inf")
-    for spec in sorted(specs or [one], key=lambda spec: (spec.schedule().steps, spec.multipliers)):
-        if spec.multipliers <= FEWER * least:
-            least = spec.multipliers
-            yield spec
+    return unbeaten(specs or [one])
 
 
 def _shape(spec) -> tuple[int, ...]:
@@ -117,11 +109,7 @@ def _balanced(
         most = gcd(spec.strips.new_columns, source[1]), gcd(spec.group_pixels, width)
         if isinstance(op, Linear) or widest == 1:
             most = 1, 1
-        for wide_in in (n for n in range(1, most[0] + 1) if most[0] % n == 0):
-            for wide_out in (n for n in range(1, most[1] + 1) if most[1] % n == 0):
-                spec = make((op,), pattern, banks, outs, lanes, tiles, wide_in, wide_out)
-                if spec.schedule().processes["fill"].steps > steps:
-                    break
-                if spec.schedule().steps == steps:
-                    return spec
+        found = narrowest(partial(make, (op,), pattern, banks, outs, lanes, tiles), most, steps)
+        if found is not None:
+            return found
     return None

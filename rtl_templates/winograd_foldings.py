@@ -1,6 +1,7 @@
 """Which foldings of Winograd's array are worth offering."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from math import gcd
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from hwgen.beats import useful_lanes
 from hwgen.network import Conv2d, WinogradConv2d
+from hwgen.rtl_templates.tiled_foldings import FEWER, STARVED, narrowest, unbeaten
 from hwgen.rtl_templates.tiled_styles import styled
 
 __all__ = ["foldings"]
@@ -18,14 +20,8 @@ Make = Callable[..., Any]
 #: Foldings with the same steps and multipliers that the planner is offered.
 TIES = 3
 
-#: Part of the multipliers of a faster folding that a slower one may have at most to be offered.
-FEWER = 0.9
-
 #: Tiles side by side that the planner is offered.
 MOST_TILES = 4
-
-#: Arrays of so many multipliers or more are not offered where they cannot be kept busy.
-STARVED = 256
 
 
 def foldings(make: Make, op: Conv2d | WinogradConv2d, tile: int, family: str) -> Iterator[Any]:
@@ -76,23 +72,12 @@ def _simple(
         for outs in useful_lanes(op.output.channels)
         if (tile + 2) ** 2 * ins * outs < STARVED
     ]
-    least = float("inf")
-    for spec in sorted(specs, key=lambda spec: (spec.schedule().steps, spec.multipliers)):
-        if spec.multipliers <= FEWER * least:
-            least = spec.multipliers
-            yield from styled(spec, family)
+    for spec in unbeaten(specs):
+        yield from styled(spec, family)
 
 
 def _balanced(make: Make, op, tile: int, ins: int, outs: int, tiles: int, steps: int) -> Any:
     """The narrowest streams that do not slow the array down; None if even the widest do."""
-    source = gcd(tile * tiles, op.input.map_shape[1])
-    target = gcd(tile * tiles, op.output_size[1])
-    for wide_in in (n for n in range(1, source + 1) if source % n == 0):
-        for wide_out in (n for n in range(1, target + 1) if target % n == 0):
-            spec = make((op,), tile, ins, outs, tiles, wide_in, wide_out)
-            processes = spec.schedule().processes
-            if processes["fill"].steps > steps:
-                break
-            if spec.schedule().steps == steps:
-                return spec
-    return None
+    pixels = tile * tiles
+    most = gcd(pixels, op.input.map_shape[1]), gcd(pixels, op.output_size[1])
+    return narrowest(partial(make, (op,), tile, ins, outs, tiles), most, steps)
