@@ -7,7 +7,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hwgen.cost.families import FAMILIES
+from hwgen.cost.families import FAMILIES, UNCOVERED
 from hwgen.report.plots import FAINT, INK, STYLE
 
 __all__ = ["markdown", "write_page"]
@@ -24,7 +24,8 @@ Written by `{command}` into `area.json`, and from that into this page. Yosys {yo
 The constants are fitted to some specs; table and plot are about others, drawn at random, which the
 fit has not seen, and about whole reference networks. Half of the relative errors are below the
 median, nine of ten below the 90th percentile. Counts of blocks are exact or wrong. Specs are of the
-sizes that plans for real networks have, from some tens of LUTs up.
+sizes that plans for real networks have, from some tens of LUTs up. None are of {missing}:
+plans that have those are shown without an error.
 
 ![estimated against synthesised LUTs]({plot})
 """
@@ -42,7 +43,10 @@ def write_page(stored: Mapping, file: Path) -> list[Path]:
 def markdown(stored: Mapping, plot: str) -> str:
     """The page: a table of families, and one of the specs that are furthest off."""
     versions = stored["versions"]
-    text = HEAD.format(command=stored["command"], yosys=versions["yosys"], plot=plot)
+    missing = ", ".join(f"`{kind}`" for kind in sorted(UNCOVERED))
+    text = HEAD.format(
+        command=stored["command"], yosys=versions["yosys"], plot=plot, missing=missing
+    )
     families = stored["families"]
     return text + "\n".join(["", *_overview(families), *_missing(families), "", *_worst(families)])
 

@@ -134,6 +134,21 @@ def test_estimates_alone(build):
     assert joules(record.read(folder)["energy"]["picojoules"]) in page.text
 
 
+def test_no_error_of_engines_that_were_never_measured(tmp_path):
+    small, board = network(), load_board("ulx3s")
+    planned = plan(small, board, engines={EVIL: "winograd"})
+    accuracy = {"float": None, "integer": None, "images": None}
+    report = record.fresh("design", planned, accuracy)
+    assert report["area"]["not_calibrated"] == [f"{EVIL} (winograd)"]
+    assert report["area"]["expected_error"] == {}
+    write_build(tmp_path / "build", "design", small, planned, np.zeros((1, 8, 8, 3), int), report)
+    page = read(tmp_path / "build")
+    assert not page.open and "±" not in page.text and "Nine of ten" not in page.text
+    assert f"not held against Yosys for: {EVIL} (winograd)." in page.text
+    gates = record.fresh("design", plan(small, load_board("asic")), accuracy)
+    assert gates["area"]["not_calibrated"] == [], "of gates nothing is known at all"
+
+
 def test_measurements(build):
     folder, planned = build
     record.update(
