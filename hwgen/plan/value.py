@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from math import isfinite
 
 from hwgen.beats import Beats
 from hwgen.board import Board
@@ -33,11 +34,22 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True)
 class OnData:
-    """Cycles from frame to frame over real ``frames``, back to back: on average, and at most."""
+    """Cycles from frame to frame over real ``frames``, back to back: on average, and at most.
+
+    ValueError unless there are frames and a mean, finite and no more than the most.
+    """
 
     frames: int
     mean: float
     most: int
+
+    def __post_init__(self):
+        if type(self.frames) is not int or self.frames < 1:
+            raise ValueError(f"data of {self.frames!r} frames")
+        if type(self.mean) not in (int, float) or not isfinite(self.mean) or self.mean <= 0:
+            raise ValueError(f"{self.mean!r} cycles between frames of data, on average")
+        if type(self.most) is not int or self.most < self.mean:
+            raise ValueError(f"{self.most!r} cycles at most, where {self.mean!r} are the average")
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,37 @@ def test_verilog_of_a_stranger_runs_nothing(run, stranger):
     )
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"mean": value} for value in (0, -1, "x", None, True, 10**400, float("inf"))),
+        *({"most": value} for value in (4, "x", 9.5, None)),
+        *({"frames": value} for value in (0, True, 2.5, "x")),
+    ],
+)
+def test_cycles_on_data_that_cannot_be(stranger, change):
+    build = stranger / "built"
+    tree = json.loads((build / "plan.json").read_text())
+    tree["data"] = {"frames": 2, "mean": 5.0, "most": 6} | change
+    (build / "plan.json").write_text(json.dumps(tree))
+    _rehash(build, "plan.json")
+    with pytest.raises(UserError, match=r"not a plan for this network: .*; build it anew"):
+        flow.load_build(build)
+
+
+def test_cycles_on_data(run, stranger):
+    build = stranger / "built"
+    tree = json.loads((build / "plan.json").read_text())
+    for mean, said in ((0, "0 cycles between frames of data, on average"), (5.0, None)):
+        tree["data"] = {"frames": 2, "mean": mean, "most": 6}
+        (build / "plan.json").write_text(json.dumps(tree))
+        _rehash(build, "plan.json")
+        if said:
+            assert refuses(run) == f"error: not a plan for this network: {said}; build it anew\n"
+        else:
+            assert run("estimate", "built").code == 0
+
+
 VALUES = (None, 0, -1, 3, 1 << 70, 1.5, "x", "../x", [], {}, True, [1], {"a": 1}, float("nan"))
 
 
