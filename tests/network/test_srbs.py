@@ -1,5 +1,8 @@
 """Sub-row-balanced weights: found, encoded, read back, and refused by name."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -15,12 +18,13 @@ from hwgen.network.srbs import (
     tap_weights,
 )
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from sub_rows import chosen
+
 
 def draw(rng, taps, channels, pattern):
     """Random weights (*taps, *channels) of ``pattern``, some of the kept ones zero."""
-    scores = rng.random((*taps, channels[0], pattern.count(channels[1]), pattern.length))
-    kept = scores.argsort(-1).argsort(-1) < pattern.kept
-    kept = kept.reshape(*scores.shape[:3], -1)[..., : channels[1]]
+    kept = chosen(rng, (*taps, *channels), pattern)
     return np.where(kept, rng.integers(-7, 8, kept.shape), 0)
 
 

@@ -1,6 +1,8 @@
 """Layers whose weights obey a sub-row pattern: the planner weighs banks, and says why."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,13 +23,14 @@ from hwgen.network.srbs import SubRows
 from hwgen.plan import plan, plan_from_json
 from hwgen.rtl_templates import ConvSpec, SparseSpec, WinogradSpec
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from sub_rows import chosen
+
 BOARD = load_board("zcu104")
 
 
 def pruned(rng, shape, length, kept):
-    scores = rng.random((*shape[:-1], shape[-1] // length, length))
-    mask = (scores.argsort(-1).argsort(-1) < kept).reshape(shape)
-    return np.where(mask, rng.integers(1, 8, shape), 0)
+    return np.where(chosen(rng, shape, SubRows(length, kept)), rng.integers(1, 8, shape), 0)
 
 
 def network() -> Network:

@@ -48,8 +48,10 @@ from hwgen.rtl_templates.memory import words_of
 from hwgen.rtl_templates.multiply import BLOCK, SOFT, Style
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 import spiking_cases
 from harness import run, stalls, stream_get, stream_put, wait
+from sub_rows import chosen
 
 FRAMES = 3
 
@@ -84,9 +86,7 @@ def bipolar(rng, shape, channels, kernel, weight_bits=1, groups=1):
 
 def pruned(rng, weights, pattern):
     """``weights`` (..., C) with ``pattern``, by chance."""
-    scores = rng.random((*weights.shape[:-1], weights.shape[-1] // pattern.length, pattern.length))
-    kept = scores.argsort(-1).argsort(-1) < pattern.kept
-    return np.where(kept.reshape(weights.shape), weights, 0)
+    return np.where(chosen(rng, weights.shape, pattern), weights, 0)
 
 
 def sparse():

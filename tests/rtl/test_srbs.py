@@ -1,5 +1,8 @@
 """The sparse array's rate, foldings and limits; its values are tested with every engine's."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,15 +13,16 @@ from hwgen.rtl_templates import SparseSpec
 from hwgen.rtl_templates.memory import words_of
 from hwgen.rtl_templates.multiply import BLOCK, Style
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from sub_rows import chosen
+
 LINKS = [Link(None, ("dut", "i")), Link(("dut", "o"), None)]
 SAME = (1, 1, 1, 1)
 
 
 def pruned(shape, pattern, most=7):
     rng = np.random.default_rng(0)
-    scores = rng.random((*shape[:-1], shape[-1] // pattern.length, pattern.length))
-    kept = (scores.argsort(-1).argsort(-1) < pattern.kept).reshape(shape)
-    return np.where(kept, rng.integers(1, most + 1, shape), 0)
+    return np.where(chosen(rng, shape, pattern), rng.integers(1, most + 1, shape), 0)
 
 
 def winograd(shape, channels, pattern, tile=2, bits=(8, 4)):
