@@ -1,6 +1,6 @@
 """What a plan may take of a board, and what is said where that is not enough."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import ceil
 
@@ -8,9 +8,10 @@ from hwgen.board import Board, board_names, load_board
 from hwgen.cost import Area, area, features, total
 from hwgen.errors import Problem, UserError
 from hwgen.network import Input, Network
-from hwgen.plan.candidates import Candidate
-from hwgen.plan.choose import RESOURCES, choose
+from hwgen.plan.candidates import Candidate, Entry, Exit
+from hwgen.plan.choose import Edge, choose
 from hwgen.plan.pipeline import Stage
+from hwgen.rtl_templates import Spec
 
 __all__ = ["excess", "out_of_reach", "problems", "too_big", "usable"]
 
@@ -28,12 +29,18 @@ CELL_LUTS = 4
 def excess(stages: Sequence[Stage], board: Board) -> dict[str, int]:
     """By how much each resource of ``board`` falls short; cells of LUT memory count as LUTs."""
     short = total(stage.area for stage in stages).excess(usable(board))
-    if board.lutram is not None:
-        cells = sum(features(s.spec.primitives(), board.family)["cell"] for s in stages)
-        over = ceil(cells - USABLE_LUTRAM * board.lutram)
-        if over > 0:
-            short["lut"] = max(short.get("lut", 0), CELL_LUTS * over)
+    cells, most = _cells((stage.spec for stage in stages), board)
+    if cells > most:
+        short["lut"] = max(short.get("lut", 0), CELL_LUTS * (cells - most))
     return short
+
+
+def _cells(specs: Iterable[Spec | Entry | Exit], board: Board) -> tuple[int, int]:
+    """Cells of LUT memory, and how many may be used; none of either where there is no limit."""
+    if board.lutram is None:
+        return 0, 0
+    cells = sum(features(spec.primitives(), board.family)["cell"] for spec in specs)
+    return ceil(cells), int(USABLE_LUTRAM * board.lutram)
 
 
 def usable(board: Board) -> Board:
@@ -78,32 +85,48 @@ def out_of_reach(fps: float | None, board: Board, interval: float) -> UserError:
     )
 
 
-def too_big(options, edges, board: Board, room: Area, slowest: int, nodes) -> UserError:
-    """What is lacking when not even the smallest engines fit."""
+def too_big(
+    options: Sequence[Sequence[Candidate]],
+    edges: Sequence[Edge],
+    board: Board,
+    slowest: int,
+    names: Sequence[str],
+    tried: Sequence[Stage],
+) -> UserError:
+    """What is lacking when not even the smallest engines fit, each for the layer in ``names``; or,
+    where they do, with the plumbing of the last plan ``tried``."""
     endless = Area(*[1 << 40] * 4)
     smallest = choose(options, edges, board, endless, slowest)
     assert smallest is not None, "without a limit there is always a choice"
-    used = total(candidate.area for candidate in smallest)
-    lacking = [
-        f"{getattr(used, name):,} {name.upper()} where {getattr(room, name):,} may be used"
-        for name in RESOURCES
-        if getattr(used, name) > getattr(room, name)
-    ]
+    specs = [candidate.spec for candidate in smallest]
+    if not (lacking := _lacking(specs, board)):
+        specs = [stage.spec for stage in tried] or specs
+        # Converters, which are chosen with engines, may alone be too much.
+        lacking = _lacking(specs, board) or ["more than there is between its layers"]
     most = max(range(len(smallest)), key=lambda n: smallest[n].cost)
     others = [name for name in board_names() if name != board.name]
-    larger = [name for name in others if _holds(load_board(name), smallest)]
+    larger = [name for name in others if not _lacking(specs, load_board(name))]
     return UserError(
         Problem(
             None,
             f"the network does not fit {board.name}: its smallest plan needs {', '.join(lacking)}; "
-            f"{nodes[most].name} takes most",
+            f"{names[most]} takes most",
             "use fewer bits or channels"
             + (f", or a board that holds it: {', '.join(larger)}" if larger else ""),
         )
     )
 
 
-def _holds(board: Board, smallest: Sequence[Candidate]) -> bool:
-    """Whether these engines fit another board."""
-    used = total(area(candidate.spec.primitives(), board.family) for candidate in smallest)
-    return not used.excess(usable(board))
+def _lacking(specs: Sequence[Spec | Entry | Exit], board: Board) -> list[str]:
+    """What ``specs`` need of each resource of which ``board`` has too little for them."""
+    used, there = total(area(spec.primitives(), board.family) for spec in specs), usable(board)
+    found = []
+    for name, over in used.excess(there).items():
+        needs, may, what = getattr(used, name), getattr(there, name), name.upper()
+        if needs <= may:  # of cells, there is one for each flip-flop
+            needs, may, what = there.ff + over, there.ff, "logic cells for LUTs and flip-flops"
+        found.append(f"{needs:,} {what} where {may:,} may be used")
+    cells, may = _cells(specs, board)
+    if cells > may:
+        found.append(f"{cells:,} cells of LUT memory where {may:,} may be used")
+    return found

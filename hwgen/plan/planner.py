@@ -91,9 +91,10 @@ def plan(
     room = Area(*(getattr(limits.usable(board), name) for name in RESOURCES))
     asked = board.clock_mhz * 1e6 / fps if fps is not None else None
     limit, best = None if asked is None else int(asked), None
+    tried: Sequence[Stage] = ()
     while True:
         progress("choosing engines")
-        chosen, reached = _choose(options, edges, board, room, limit, nodes)
+        chosen, reached = _choose(options, edges, board, room, limit, nodes, tried)
         bare = _connect(network, nodes, options, chosen, reached, engines)
         # Plumbing and cells that the solver did not see: leave them room and choose again.
         measured = _measured(bare, board)
@@ -102,8 +103,10 @@ def plan(
             progress("sizing FIFOs")
             made = replace(_sized(network, board, bare, fps), max_port_width=max_port_width)
             made = replace(made, data=_on_data(network, made.stages, frames))
-            used, short = made.area, limits.excess(made.stages, board)
+            measured = list(made.stages)
+            used, short = made.area, limits.excess(measured, board)
         if short:
+            tried = measured
             room = _less(room, used, short)
             continue
         if asked is None or made.expected <= asked:
@@ -141,9 +144,10 @@ def _choose(
     room: Area,
     asked: int | None,
     nodes: Sequence[Node | Leaving],
+    tried: Sequence[Stage],
 ) -> tuple[list[Candidate], int]:
     """The engines, and the cycles a frame within which all of them are: more than ``asked`` where
-    that is out of reach."""
+    that is out of reach. ``tried`` is what was chosen before and took too much, if anything."""
     intervals = sorted({c.interval for some in options for c in some})
     slowest = max(some[-1].interval for some in options if some)
     if asked is not None:
@@ -158,7 +162,9 @@ def _choose(
         if chosen:
             best, high = chosen, middle
         elif best is None:
-            raise limits.too_big(options, edges, board, room, slowest, nodes)
+            raise limits.too_big(
+                options, edges, board, slowest, [node.name for node in nodes], tried
+            )
         else:
             low = middle
     return best, intervals[high]

@@ -1,5 +1,6 @@
 """Plans: what they promise is what the token game plays, and what was asked for."""
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from hwgen.cost import features
 from hwgen.errors import UserError
 from hwgen.network import Conv2d, Input, MaxPool2d, Network, Node, Requantise, TensorType
 from hwgen.network import Linear as Dense
-from hwgen.plan import PlanError, plan, plan_from_json
+from hwgen.plan import PlanError, limits, plan, plan_from_json
 from hwgen.plan.depths import needed_depths
 from hwgen.plan.pipeline import WORLD, Stage, play_stages, with_fifos
 from hwgen.primitives import Memory, memory_style
@@ -146,6 +147,24 @@ def test_cells_of_memory_in_luts_are_fewer_than_luts():
         found[there] = features(parts, "gowin")["cell"], made.interval
     assert found[None][0] > 30 >= found[60][0], "half of them may be used"
     assert found[None][1] < found[60][1]
+
+
+def test_too_few_cells_of_memory_in_luts_are_named(monkeypatch):
+    """And by the same rule, no board is recommended that has too few of them as well."""
+    tang = load_board("tang_nano_9k")
+    texts = []
+    for there in (tang.lutram, 3):
+        boards = {name: load_board(name) for name in board_names()}
+        boards["tang_nano_9k"] = replace(tang, lutram=there)
+        monkeypatch.setattr(limits, "load_board", boards.__getitem__)
+        with pytest.raises(UserError) as error:
+            plan(NETWORK, replace(tang, name="mine", lutram=2))
+        texts.append(str(error.value))
+    for text in texts:
+        assert re.search(r"needs \d+ cells of LUT memory where 1 may be used; ", text)
+        assert " LUT where" not in text
+    assert "tang_nano_9k" in texts[0] and "tang_nano_9k" not in texts[1]
+    assert "ulx3s" in texts[0] and "ulx3s" in texts[1], "which has no such limit"
 
 
 def test_utilisation():
