@@ -196,7 +196,7 @@ def keep(**parts) -> None:
     result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     result |= {"command": "python -m benchmarks.srbs", "machine": machine(), "tools": versions()}
     result |= parts
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
     RESULT.with_suffix(".md").write_text(markdown(result))
     RESULT.with_suffix(".svg").write_text(plot(result))
 
