@@ -61,10 +61,10 @@ def design(spec: Spec, family: str) -> Design:
     return Design(family, "top", key, write)
 
 
-def measure(designs: Mapping[str, Design], progress: Progress) -> dict[str, Area]:
-    """Area of each design. ToolError when synthesis fails."""
+def measure(designs: Mapping[str, Design], jobs: int, progress: Progress) -> dict[str, Area]:
+    """Area of each design, ``jobs`` of them at a time. ToolError when synthesis fails."""
     found: dict[str, Area] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         waiting = {}
         for name, one in designs.items():
             if one.place.exists():

@@ -1,6 +1,7 @@
 """``hwgen calibrate``: synthesise a corpus, fit constants to it, test them on another."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -60,20 +61,23 @@ def constants_file() -> Path:
 def calibrate(
     families: Sequence[str] = KNOWN,
     each: int = 2,
-    count: int = 32,
+    count: int = 40,
     seed: int = 1,
     models: Sequence[str] | None = None,
     refit: bool = True,
     out: Path = AREA,
+    jobs: int | None = None,
     progress: Progress = lambda what, done, of: None,
 ) -> dict:
     """Compare estimates with Yosys for ``families``, and write the constants that fit.
 
     ``each`` specs of every kind are fitted to. What ``out`` compares are ``count`` others, drawn by
     ``seed``, and the reference networks ``models`` (all, unless given) on a board of the family.
-    ``refit=False`` leaves the constants alone. Returns what ``out`` then holds. Raises ToolError
-    when synthesis fails, UserError for unknown models.
+    ``refit=False`` leaves the constants alone. ``jobs`` specs are synthesised at a time, as many as
+    there are processors unless given, and networks one at a time. Returns what ``out`` then holds.
+    Raises ToolError when synthesis fails, UserError for unknown models.
     """
+    jobs = jobs or os.cpu_count() or 1
     stored = json.loads(out.read_text()) if out.exists() else {}
     known = stored.get("families", {})
     for family in families:
@@ -81,6 +85,7 @@ def calibrate(
         others = _cases(family, list(unseen(family, count, seed)), progress)
         measured = measure(
             {case.name: case.design for case in seen + others},
+            jobs,
             partial(progress, f"{family}: synthesis"),
         )
         constants = {r: dict(getattr(FAMILIES[family], r)) for r in ("lut", "ff")}
@@ -89,7 +94,7 @@ def calibrate(
             constants = {resource: fit(*found, resource, family) for resource in constants}
         whole = _networks(family, models, progress)
         measured |= measure(
-            {case.name: case.design for case in whole}, partial(progress, f"{family}: networks")
+            {case.name: case.design for case in whole}, 1, partial(progress, f"{family}: networks")
         )
         result = {
             **summary(_rows(others + whole, measured, constants)),

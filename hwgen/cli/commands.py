@@ -144,12 +144,17 @@ def sweep(as_json, **options):
 @click.option(
     "--unseen",
     type=click.IntRange(min=1),
-    default=32,
+    default=40,
     show_default=True,
     help="Other specs, to test with.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of those to test with.")
 @click.option("--model", "models", multiple=True, help="Reference networks; all by default.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Specs synthesised at a time; one for each processor by default.",
+)
 @click.option("--keep", is_flag=True, help="Leave the constants alone: only compare.")
 @click.option(
     "--out",
@@ -159,7 +164,7 @@ def sweep(as_json, **options):
     help="The comparison; a page and a plot are put beside it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def calibrate(families, each, unseen, seed, models, keep, out, as_json):
+def calibrate(families, each, unseen, seed, models, jobs, keep, out, as_json):
     """Fit the estimates of area to Yosys, and say how far off they are.
 
     Every synthesis is kept at once: a run that was stopped goes on where it was.
@@ -176,6 +181,7 @@ def calibrate(families, each, unseen, seed, models, keep, out, as_json):
             models or None,
             not keep,
             out,
+            jobs,
             progress=progress,
         )
     files = [out, *write_page(stored, out)]

@@ -15,8 +15,8 @@ __all__ = ["CONSTANTS", "FAMILIES", "UNCOVERED", "Family"]
 #: The file of fitted constants, in this package.
 CONSTANTS = "constants.json"
 
-#: Engines without a kind of their own in the corpus of ``hwgen calibrate``: nothing is fitted to
-#: them, and nothing is known of how far off their estimates are.
+#: Engines that none of the specs on record is of: nothing is fitted to them, and nothing is known
+#: of how far off their estimates are.
 UNCOVERED = frozenset(
     {"LeakySpec", "RateSpec", "ReadoutSpec", "SparseSpec", "SpikingSpec", "WinogradSpec"}
 )
