@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench bench-nngen bench-spiking bench-srbs bench-srbs-accuracy bench-vgg16 bench-winograd fuzz lint clean
+.PHONY: demo test bench bench-nngen bench-spiking bench-srbs bench-srbs-accuracy bench-srbs-networks bench-vgg16 bench-winograd fuzz lint clean
 
 demo: .venv/ready
 	$(BIN)/hwgen build fashion_cnn --board ulx3s --out build/demo --force
@@ -33,6 +33,10 @@ bench-spiking: .venv/ready
 # Go on, or measure some layers again: make bench-srbs LAYERS=vgg16.conv3_1,resnet18.layer4
 bench-srbs: .venv/ready
 	$(BIN)/python -m benchmarks.srbs $(if $(LAYERS),--layers $(LAYERS))
+
+# Go on, or one of them: make bench-srbs-networks NETWORKS=resnet18
+bench-srbs-networks: .venv/ready
+	$(BIN)/python -m benchmarks.srbs_networks $(if $(NETWORKS),--networks $(NETWORKS))
 
 bench-srbs-accuracy: .venv/ready
 	$(BIN)/python -m benchmarks.srbs_accuracy

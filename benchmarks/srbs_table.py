@@ -1,7 +1,7 @@
 """``srbs.json`` as a page and a plot for people."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -19,6 +19,14 @@ RATES = "operations_per_dsp_and_cycle_8x8", "operations_per_dsp_and_cycle_7x6"
 
 #: What is aimed at, by network: of dense F2 over SRBS F2.
 BARS = {"vgg16": 5.0, "resnet18": 3.8}
+
+
+#: The same of whole networks.
+WHOLE = {"vgg16": 4.5, "resnet18": 2.6}
+
+
+#: Block RAMs of the Alveo U250.
+BLOCK_RAMS = 5376
 
 
 def speed_up(row: Mapping) -> float:
@@ -122,12 +130,52 @@ def _direct_wins(some: Mapping[str, Mapping]) -> bool:
 
 
 def _networks(networks: Mapping) -> list[str]:
-    if not networks:
+    done = {name: some for name, some in networks.items() if "speedup_over_dense_direct" in some}
+    if not done:
         return []
-    lines = ["## Whole networks", "", "| network | | |", "|---|---|--:|"]
-    for name, some in networks.items():
-        lines += [f"| {name} | {key.replace('_', ' ')} | {value} |" for key, value in some.items()]
+    lines = [
+        "## Whole networks",
+        "",
+        "All layers, with random 8-bit weights; those of 64 input channels or more keep n of each "
+        "S, 3 x 3 ones of stride 1 in Winograd's domain. Planned for the Alveo U250 at its "
+        "assumed clock, weights in block RAM, emitted, and simulated as one accelerator, every "
+        "layer's stream compared with the golden model. Dense pipelines, by F2 where they can be "
+        "and direct, are planned only: their cycles are foretold, and block RAM for their weights, "
+        "of which the board has too little, is assumed. *Speed-up*: multipliers times cycles of "
+        "the dense pipeline over those of the sparse one.",
+        "",
+        "| | " + " | ".join(done) + " |",
+        "|---|" + "--:|" * len(done),
+    ]
+
+    def row(what: str, text: Callable[[Mapping], str]) -> None:
+        lines.append(f"| {what} | " + " | ".join(text(some) for some in done.values()) + " |")
+
+    def number(key: str) -> Callable[[Mapping], str]:
+        return lambda some: f"{some[key]:,}" if key in some else "not yet"
+
+    row("S, n", lambda some: f"{some['S']}, {some['n']}")
+    row("multipliers", number("multipliers"))
+    row("cycles a frame, planned", number("interval_planned"))
+    row("simulated", number("interval_simulated"))
+    row("bit-exact", lambda some: {True: "yes", False: "**no**"}.get(some.get("bit_exact"), "-"))
+    for resource in ("lut", "ff", "dsp", "bram"):
+        row(resource.upper(), lambda some, resource=resource: f"{some['area'][resource]:,}")
+    for way, name in (("winograd", "F2"), ("direct", "direct")):
+        pair = (f"dense_{way}_{key}" for key in ("multipliers", "interval"))
+        row(f"dense {name}: multipliers x cycles", _product(*pair))
+        row(f"its block RAM, of {BLOCK_RAMS:,}", number(f"dense_{way}_bram"))
+        row(f"speed-up over dense {name}", number(f"speedup_over_dense_{way}"))
+    lines.append("| aimed at | " + " | ".join(str(WHOLE[name]) for name in done) + " |")
+    for step in ("plan", "emit", "build", "simulate"):
+        row(f"seconds to {step}", number(f"seconds_{step}"))
+    row("frames simulated", number("frames"))
+    row("GB at most", number("peak_memory_gb"))
     return [*lines, ""]
+
+
+def _product(*keys: str) -> Callable[[Mapping], str]:
+    return lambda some: " x ".join(f"{some[key]:,}" for key in keys)
 
 
 def plot(found: Mapping) -> str:

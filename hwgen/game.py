@@ -68,8 +68,12 @@ def play(
     frames: int,
     until_steady: bool = False,
     data: Data | None = None,
+    every: int = 0,
 ) -> Played:
     """Play ``frames`` frames back to back through the engines of ``schedules``.
+
+    With ``every``, the beats of each input are not offered at once but come evenly, a frame in so
+    many cycles; those not taken wait outside.
 
     With ``until_steady`` the game ends with the first frame after which everything stands as it
     stood after an earlier one: every queue, ring and counter. Where data decides a trip count, it
@@ -77,7 +81,7 @@ def play(
     """
     assert not (data and until_steady), "data does not repeat"
     board = _Board(schedules, links, frames, data)
-    ends, dead, period, peak = play_arrays(frames, until_steady, *board.arrays)
+    ends, dead, period, peak = play_arrays(frames, until_steady, every, *board.arrays)
     return Played(tuple(ends.tolist()), bool(dead), int(period), tuple(peak.tolist()))
 
 

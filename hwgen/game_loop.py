@@ -18,7 +18,7 @@ def _active(table, use, index):
 
 
 @numba.njit(cache=True)
-def _state(now, index, left, wake, level, taken, supply, arrive, head, held):
+def _state(now, index, left, wake, level, taken, supply, every, arrive, head, held):
     """A hash of all that decides what happens from ``now`` on."""
     value = np.uint64(14695981039346656037)  # FNV-1a, on words instead of bytes
     prime = np.uint64(1099511628211)
@@ -32,6 +32,9 @@ def _state(now, index, left, wake, level, taken, supply, arrive, head, held):
     for link in range(len(held)):
         if supply[link] > 0:
             value = (value ^ np.uint64(taken[link] % supply[link])) * prime
+            if every > 0:
+                due = taken[link] * every // supply[link] - now
+                value = (value ^ np.uint64(due)) * prime
         value = (value ^ np.uint64(held[link])) * prime
         for n in range(held[link]):
             due = arrive[link, (head[link] + n) % arrive.shape[1]] - now
@@ -43,6 +46,7 @@ def _state(now, index, left, wake, level, taken, supply, arrive, head, held):
 def play_arrays(
     frames,
     until_steady,
+    every,
     trips,
     quiet,
     ring,
@@ -113,6 +117,9 @@ def play_arrays(
                     can = held[link] < room[link]
                 elif supply[link] > 0:
                     can = taken[link] < supply[link] * frames
+                    due = taken[link] * every // supply[link]
+                    if can and due > now:
+                        can, soon = False, min(soon, due)
                 else:
                     can = held[link] > 0 and arrive[link, head[link]] <= now
                 if not can:
@@ -193,7 +200,9 @@ def play_arrays(
         else:
             return ends, True, 0, peak
         if until_steady and ended >= 0:
-            states[ended] = _state(now, index, left, wake, level, taken, supply, arrive, head, held)
+            states[ended] = _state(
+                now, index, left, wake, level, taken, supply, every, arrive, head, held
+            )
             for earlier in range(ended - 1, -1, -1):
                 if states[earlier] == states[ended]:
                     return ends[: ended + 1], False, ended - earlier, peak

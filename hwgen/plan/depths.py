@@ -2,22 +2,26 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from hwgen.game import Link, Played, play
+from hwgen.game import Played, play
 from hwgen.plan.pipeline import (
     MOST_FRAMES,
     Place,
     Stage,
     fifo_names,
     links,
-    steady,
+    play_stages,
     with_fifos,
 )
-from hwgen.schedule import Process, Put, Schedule, Take, selected
+from hwgen.schedule import Process, Put, Schedule, Take
 
-__all__ = ["needed_depths"]
+__all__ = ["needed_depths", "reason"]
 
 #: A FIFO that can hold some frames is taken to be as good as an endless one, up to so many beats.
 ROOMY = 1 << 16
+
+#: Most stages times cycles a frame of a pipeline whose FIFOs are made as small as can be, which
+#: takes some hundreds of games.
+MOST_WORK = 1 << 18
 
 #: Beats that a deep FIFO holds on their way through it, which one in LUTs offers at once.
 ON_THE_WAY = 4
@@ -28,14 +32,25 @@ def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
 
     No FIFO can lose a beat without lengthening the steady interval, or deadlocking. Each depth in
     turn is made as small as it gets, and again, until none shrinks any more: a FIFO that goes takes
-    its latency with it, so that another may need less.
+    its latency with it, so that another may need less. In pipelines of more than ``MOST_WORK``,
+    FIFOs are as deep as a run at the best rate needs them (``reason``).
     """
+    least = _least_interval(stages)
+    # Where every frame is alike, one in ``least`` cycles can be had if it can from a source that
+    # offers no more than that, and such a run is soon steady: the rate of a system of loops of
+    # constant delays is that of its slowest loop or of its source (F. Baccelli et al.,
+    # "Synchronization and Linearity", 1992).
+    alike = all(
+        process.decided is None
+        for stage in stages
+        for process in stage.spec.schedule().processes.values()
+    )
 
-    def interval(depths: Mapping[Place, int]) -> int | None:
-        return _interval(steady(with_fifos(stages, depths)))
+    def interval(depths: Mapping[Place, int], every: int) -> int | None:
+        return _interval(_played(with_fifos(stages, depths), every if alike else 0))
 
-    plain = interval({})
-    if plain is not None and plain <= max(stage.spec.schedule().worst for stage in stages):
+    plain = interval({}, least)
+    if plain is not None and plain <= least:
         return {}
     roomy = {
         (stage.name, number): min(ROOMY, 4 * stage.spec.inputs[number].count + 512)
@@ -43,22 +58,45 @@ def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
         for number, source in enumerate(stage.sources)
         if source[0]
     }
-    best = interval(roomy)
-    if plain == best:
-        return {}
-    depths = roomy if best is None else _held(stages, roomy, best)
-    if interval(depths) != best:
+    best: int | None = least
+    depths = _held(stages, roomy, least) if alike else None
+    if depths is None:
+        best = interval(roomy, 0)
+        if interval({}, 0) == best:
+            return {}
+        depths = (_held(stages, roomy, best) if best else None) or roomy
+    if interval(depths, best or 0) != best:
         depths = dict(roomy)
-    before: dict[Place, int] = {}
+    before: dict[Place, int] = {} if _shrinks(stages) else depths
     while before != depths:
         before, first = dict(depths), not before
         for place, high in before.items():
 
             def enough(depth: int, place: Place = place) -> bool:
-                return interval(depths | {place: depth}) == best
+                return interval(depths | {place: depth}, best or 0) == best
 
             depths[place] = _least(high, first, enough)
     return {place: depth for place, depth in depths.items() if depth}
+
+
+def reason(stages: Sequence[Stage], interval: int) -> str:
+    """Why FIFOs between ``stages`` are as deep as they are."""
+    if _shrinks(stages):
+        return f"one beat less lengthens the interval of {interval} cycles, or deadlocks"
+    return f"the most beats that it holds where they come evenly, a frame in {interval} cycles"
+
+
+def _shrinks(stages: Sequence[Stage]) -> bool:
+    return _least_interval(stages) * len(stages) <= MOST_WORK
+
+
+def _least_interval(stages: Sequence[Stage]) -> int:
+    """Cycles a frame that the slowest stage takes by itself."""
+    return max(stage.spec.schedule().worst for stage in stages)
+
+
+def _played(stages: Sequence[Stage], every: int) -> Played:
+    return play_stages(stages, MOST_FRAMES, until_steady=True, every=every)
 
 
 def _least(depth: int, first: bool, enough: Callable[[int], bool]) -> int:
@@ -79,9 +117,11 @@ def _interval(played: Played) -> int | None:
     return None if played.deadlock else played.interval
 
 
-def _held(stages: Sequence[Stage], roomy: Mapping[Place, int], best: int) -> dict[Place, int]:
+def _held(
+    stages: Sequence[Stage], roomy: Mapping[Place, int], best: int
+) -> dict[Place, int] | None:
     """The most beats that each FIFO holds if beats of the input come evenly, a frame in ``best``
-    cycles.
+    cycles; None if that is too fast.
 
     A source that always offers would fill whatever stands before the slowest stage. As much room as
     a run at the best rate makes use of is enough for that rate: with it, nothing ever happens later
@@ -95,33 +135,10 @@ def _held(stages: Sequence[Stage], roomy: Mapping[Place, int], best: int) -> dic
         (beats,) = (stage.spec.inputs[0].count for stage in filled if stage.name == names[place])
         move = Process((beats,), (Take("i"),), (Put("o", 1, depth),))
         schedules[names[place]] = Schedule({"move": move})
-    wires: list[Link] = []
-    for link in links(filled):
-        if link.source is None and link.target is not None:
-            pace = " paces ".join(("", *link.target))
-            schedules[pace] = _paced(_taken(schedules[link.target[0]], link.target[1]), best)
-            wires += [Link(None, (pace, "i")), Link((pace, "o"), link.target)]
-        else:
-            wires.append(link)
-    played = play(schedules, wires, MOST_FRAMES, until_steady=True)
+    wires = links(filled)
+    played = play(schedules, wires, MOST_FRAMES, until_steady=True, every=best)
     if _interval(played) != best:
-        return dict(roomy)
+        return None
     peaks = {link.source: peak for link, peak in zip(wires, played.peak, strict=True)}
     held = {place: peaks[names[place], "o"] for place in roomy}
     return {place: min(roomy[place], most + ON_THE_WAY) for place, most in held.items() if most > 1}
-
-
-def _taken(schedule: Schedule, port: str) -> int:
-    """Beats that an engine takes from a port, a frame."""
-    return sum(
-        selected(take.at, process.loops)
-        for process in schedule.processes.values()
-        for take in process.takes
-        if take.port == port
-    )
-
-
-def _paced(beats: int, cycles: int) -> Schedule:
-    """Lets ``beats`` through in every ``cycles``, evenly; those not taken yet wait outside."""
-    at = {0: [n * cycles // beats for n in range(beats)]}
-    return Schedule({"pace": Process((cycles,), (Take("i", at),), (Put("o", 1, ROOMY, at),))})

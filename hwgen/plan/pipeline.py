@@ -109,11 +109,15 @@ def outputs_of(network: Network, stages: Sequence[Stage]) -> tuple[tuple[str, So
 
 
 def play_stages(
-    stages: Sequence[Stage], frames: int, until_steady: bool = False, data: Data | None = None
+    stages: Sequence[Stage],
+    frames: int,
+    until_steady: bool = False,
+    data: Data | None = None,
+    every: int = 0,
 ) -> Played:
     """The token game over ``stages``."""
     schedules = {stage.name: stage.spec.schedule() for stage in stages}
-    return play(schedules, links(stages), frames, until_steady, data)
+    return play(schedules, links(stages), frames, until_steady, data, every)
 
 
 def decided(stages: Sequence[Stage], network: Network, frames: Frames) -> Data | None:
@@ -243,7 +247,7 @@ Place = tuple[str, int]
 
 
 def with_fifos(
-    stages: Sequence[Stage], depths: Mapping[Place, int], interval: int = 0
+    stages: Sequence[Stage], depths: Mapping[Place, int], reason: str = ""
 ) -> list[Stage]:
     """``stages`` with a FIFO of ``depths[place]`` beats before each input; none where it is 0."""
     result: list[Stage] = []
@@ -254,7 +258,6 @@ def with_fifos(
             depth = depths.get((stage.name, number), 0)
             if depth:
                 name = names[stage.name, number]
-                reason = f"one beat less lengthens the interval of {interval} cycles, or deadlocks"
                 beats = stage.spec.inputs[number]
                 tensor = _tensor(stages, source)
                 spec = FifoSpec(beats, depth)

@@ -13,7 +13,7 @@ from hwgen.network.graph import Frames
 from hwgen.plan import limits
 from hwgen.plan.candidates import Candidate, Entry, Exit, candidates, ports
 from hwgen.plan.choose import RESOURCES, Edge, choose
-from hwgen.plan.depths import needed_depths
+from hwgen.plan.depths import needed_depths, reason
 from hwgen.plan.engines import Engines, allowed, differences, no_engine, reason_for
 from hwgen.plan.engines import check as check_engines
 from hwgen.plan.pipeline import (
@@ -203,7 +203,7 @@ def _sized(network: Network, board: Board, bare: Sequence[Stage], fps: float | N
     """The plan of these stages: FIFOs put in, and played."""
     depths = needed_depths(bare)
     played = steady(with_fifos(bare, depths))
-    stages = _measured(with_fifos(bare, depths, played.interval), board)
+    stages = _measured(with_fifos(bare, depths, reason(bare, played.interval)), board)
     return Plan(
         board=board,
         fps_asked=fps,

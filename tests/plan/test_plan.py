@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+import hwgen.plan.depths
 from hwgen.beats import Beats
 from hwgen.board import board_names, load_board
 from hwgen.cost import features
@@ -13,7 +14,7 @@ from hwgen.errors import UserError
 from hwgen.network import Conv2d, Input, MaxPool2d, Network, Node, Requantise, TensorType
 from hwgen.network import Linear as Dense
 from hwgen.plan import PlanError, limits, plan, plan_from_json
-from hwgen.plan.depths import needed_depths
+from hwgen.plan.depths import needed_depths, reason
 from hwgen.plan.pipeline import WORLD, Stage, play_stages, with_fifos
 from hwgen.primitives import Memory, memory_style
 from hwgen.rtl_templates import ConvSpec, FifoSpec
@@ -248,6 +249,25 @@ def test_no_fifo_can_lose_a_beat(engines):
         assert longer.interval == 16
 
 
+def test_long_games_size_fifos_once(monkeypatch):
+    """Then they are what a run at the best rate needs, and say so."""
+    stages = row(EVEN, BURST, EVEN)
+    least = needed_depths(stages)
+    monkeypatch.setattr(hwgen.plan.depths, "MOST_WORK", 0)
+    depths = needed_depths(stages)
+    assert all(depths[place] >= depth for place, depth in least.items())
+    assert play_stages(with_fifos(stages, depths), FRAMES).interval == 16
+    assert "where they come evenly, a frame in 16 cycles" in reason(stages, 16)
+
+
+def test_beats_of_the_input_may_come_evenly():
+    stages = row(EVEN, BURST)
+    for every in (24, 33):
+        played = play_stages(stages, FRAMES, until_steady=True, every=every)
+        assert played.period and played.interval == every
+    assert play_stages(stages, FRAMES, every=8).interval == play_stages(stages, FRAMES).interval
+
+
 @pytest.mark.parametrize("engines", [(EVEN, EVEN), (BURST,), (EVEN, EVEN, EVEN)])
 def test_a_chain_without_need_gets_none(engines):
     assert needed_depths(row(*engines)) == {}
@@ -257,7 +277,7 @@ def test_fifos_are_named_with_their_depth():
     stages = row(EVEN, BURST)
     depths = needed_depths(stages)
     made = plan(NETWORK, ULX3S)
-    whole = replace(made, stages=tuple(with_fifos(stages, depths, 16)))
+    whole = replace(made, stages=tuple(with_fifos(stages, depths, reason(stages, 16))))
     assert whole.fifos == {"s1_fifo": depths["s1", 0]}
     (fifo,) = (stage for stage in whole.stages if isinstance(stage.spec, FifoSpec))
     assert "one beat less lengthens the interval of 16 cycles" in fifo.reason
