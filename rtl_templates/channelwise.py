@@ -18,10 +18,12 @@ from hwgen.network.types import bits_for
 from hwgen.primitives import Accumulator, Adder, Compare, Hold, Part, Register
 from hwgen.rtl_templates.adders import Term, plus, tree_parts
 from hwgen.rtl_templates.memory import Rom, rom_part, words_of
-from hwgen.rtl_templates.multiply import BLOCK, Products, Style, styles
+from hwgen.rtl_templates.multiply import BLOCK, Products, Style
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
+from hwgen.rtl_templates.product_array import multiplied
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.rtl_templates.styles import styles
 from hwgen.rtl_templates.window import Window, WindowReader
 from hwgen.schedule import Process, Put, Schedule
 
@@ -253,7 +255,7 @@ class Channelwise(wiring.Component):
             if spec.multiplies:
                 weights = self._weights(m, sequencer)
                 made = [
-                    spec.products.build(m, taps[n :: spec.lanes], [weights[n]])
+                    multiplied(m, spec.products, taps[n :: spec.lanes], [weights[n]])
                     for n in range(spec.lanes)
                 ]
                 terms = [lane[pixel][0] for pixel in range(spec.pixels) for lane in made]

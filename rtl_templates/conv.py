@@ -25,12 +25,11 @@ from hwgen.rtl_templates.multiply import (
     Products,
     Style,
     Weights,
-    lost,
     packed_bits,
-    styles,
 )
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
+from hwgen.rtl_templates.styles import lost, styles
 from hwgen.rtl_templates.window import Window
 from hwgen.schedule import Process, Put, Schedule
 

@@ -8,6 +8,7 @@ from amaranth.lib import wiring
 from hwgen.rtl_templates.adders import counts, plus, tree
 from hwgen.rtl_templates.memory import Rom, words_of
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
+from hwgen.rtl_templates.product_array import multiplied
 from hwgen.rtl_templates.queue import Queue
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.rtl_templates.window import WindowReader
@@ -67,7 +68,7 @@ class Conv(wiring.Component):
         x = [register(m, value) for value in pixels]
         w = [register(m, value) for value in taps]
         lanes = spec.in_lanes
-        made = [spec.products.build(m, x[n::lanes], w[n::lanes]) for n in range(lanes)]
+        made = [multiplied(m, spec.products, x[n::lanes], w[n::lanes]) for n in range(lanes)]
         sums = []
         for pixel, out in product(range(spec.pixels), range(spec.out_lanes)):
             terms = [group[pixel][out] for group in made]

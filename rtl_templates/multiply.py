@@ -17,23 +17,18 @@ Sources: packing two products in a DSP48E2, AMD WP486 (2017); radix-4 recoding, 
 "High-Speed Arithmetic in Binary Computers", Proc. IRE 49 (1961).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import cache
 from itertools import product as pairs_of
 from math import ceil
 
 import numpy as np
-from amaranth import C, Cat, Mux
-from amaranth.hdl import Value
 
 from hwgen.cost.multiply import RULES, split
 from hwgen.primitives import Adder, Around, Delay, Logic, Multiplier, Part, Register, SoftProduct
-from hwgen.rtl_templates.adders import Term, plus
-from hwgen.rtl_templates.pipeline import register
 
-__all__ = ["BLOCK", "SOFT", "Products", "Style", "Weights", "lost", "packed_bits", "styles"]
+__all__ = ["BLOCK", "SOFT", "Products", "Style", "Weights", "packed_bits"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +49,6 @@ class Style:
         """Products of one block."""
         return self.pixels * self.lanes
 
-
-#: Factors, or weights, of one block that are tried.
-MOST = 6
 
 BLOCK = Style()
 SOFT = Style(soft=True)
@@ -134,7 +126,7 @@ class Products:
         return self.pixels * self.lanes - sum(self._kinds.values())
 
     @property
-    def _blocks(self) -> list[tuple[range, range]]:
+    def groups(self) -> list[tuple[range, range]]:
         """Factors and weights of each block."""
         x, w = self.style.pixels, self.style.lanes
         return [
@@ -272,151 +264,7 @@ class Products:
         parts.append(Register((self.bits - low) * products))
         return parts
 
-    # Hardware
-
-    def build(self, m, x: Sequence, w: Sequence) -> list[list[Term]]:
-        """Every product [pixel][lane] of factors ``x`` and stored weights ``w``, ``latency`` cycles
-        later."""
-        if self.soft:
-            return self._build_soft(m, x, w)
-        if self.latency > 1:
-            w = [register(m, weight) for weight in w]
-        factors: dict[tuple[range, int], Value] = {}
-        made: list[list[Term]] = [[(C(0), None)] * self.lanes for _ in x]
-        for pixels, lanes in self._blocks:
-            apart = len(lanes) * self.bits
-            if (pixels, apart) not in factors:
-                factors[pixels, apart] = self._pack(m, [x[n] for n in pixels], apart)
-            weights = _side_by_side([w[n] for n in lanes], self.bits).as_signed()
-            product = register(m, (factors[pixels, apart] * weights)[: len(pixels) * apart])
-            for field, (pixel, lane) in enumerate(pairs_of(pixels, lanes)):
-                start = field * self.bits
-                number = product[start : start + self.bits].as_signed()
-                made[pixel][lane] = number, product[start - 1] if start else None
-        return made
-
-    def _pack(self, m, x, apart: int):
-        """One operand of factors that lie ``apart`` bits apart."""
-        if not self.x_signed:
-            return _side_by_side(x, apart)
-        packed = [x[0]]
-        for factor in x[1:]:
-            packed.append(factor - packed[-1][-1])  # the lower one borrows if it is negative
-        operand = _side_by_side(packed, apart).as_signed()
-        return register(m, operand) if self.latency > 1 else operand
-
-    def _build_soft(self, m, x, w):
-        if self.counted:
-            return [[(~(factor[0] ^ weight[0]), None) for weight in w] for factor in x]
-        if self.x_bipolar:
-            minus = [~factor[0] for factor in x]
-            carries = [register(m, negative) for negative in minus]
-            return [
-                [(register(m, _complement(weight, negative)), carry) for weight in w]
-                for negative, carry in zip(minus, carries, strict=True)
-            ]
-        made = [[(None, None)] * self.lanes for _ in x]
-        carries = [~weight[0] if self.weights is Weights.SIGN else weight[1] for weight in w]
-        for stage in range(self.latency):
-            last = stage + 1 == self.latency
-            carries = [register(m, carry) for carry in carries]
-            for pixel, lane in pairs_of(range(self.pixels), range(self.lanes)):
-                total = self._add_digits(x[pixel], w[lane], made[pixel][lane][0], stage)
-                bits = self.bits if last else self.x_bits + 4 * (stage + 1)
-                made[pixel][lane] = register(m, _fit(total, bits)), carries[lane]
-            if not last:
-                x = [register(m, factor) for factor in x]
-                w = [register(m, weight) for weight in w]
-        return made
-
-    def _add_digits(self, x, w, total, stage: int):
-        """``total``, and what the two digits of ``stage`` add to it."""
-        for digit in range(2 * stage, min(2 * stage + 2, self.rows)):
-            row, negative = self._row(x, w, digit)
-            if digit == 0:
-                total = row
-            else:
-                upper = plus(total[2 * digit :].as_signed(), row, negative)
-                total = Cat(total[: 2 * digit], upper).as_signed()
-        return total
-
-    def _row(self, x, w, digit: int):
-        """A digit times ``x``, less one if the digit is negative; and whether it is."""
-        factor = Cat(x, x[-1] if self.x_signed else C(0, 1)).as_signed()
-        if self.weights is Weights.SIGN:
-            return _complement(factor, ~w[0]), ~w[0]
-        if self.weights is Weights.TERNARY:
-            return _complement(Mux(w[0], factor, 0), w[1]), w[1]
-        below = w[2 * digit - 1] if digit else C(0, 1)
-        low, high = w[2 * digit], w[min(2 * digit + 1, self.w_bits - 1)]
-        one, two = low ^ below, (high ^ low) & ~(low ^ below)
-        double = Cat(C(0, 1), factor).as_signed()
-        return _complement(Mux(one, factor, 0) | Mux(two, double, 0), high), high
-
-
-def lost(products: Products, terms: int, family: str) -> bool:
-    """Whether synthesis loses some of the products when ``terms`` of them are summed.
-
-    Yosys' ``ice40_dsp`` (0.70) moves the register of a product into the product's block, and, with
-    the adder that reads it, into the block of another product as well, which then adds what nothing
-    drives. Products that share a block come with carries, and their adders stay outside.
-    """
-    return family == "ice40" and terms > 1 and products.single > 0
-
-
-def styles(products: Products, family: str) -> Iterator[Style]:
-    """Styles that are worth considering for ``products`` on ``family``: a DSP block each; packed,
-    where that takes fewer blocks; in LUTs. Where there are no blocks, synthesis multiplies."""
-    if products.w_bits <= 2 or products.x_bipolar or not RULES[family]:
-        yield BLOCK
-        return
-    single = replace(products, pixels=1, lanes=1, style=BLOCK)
-    ways = [
-        (ceil(products.pixels / style.pixels) * ceil(products.lanes / style.lanes) * units, style)
-        for style, units in _packings(single, family)
-        if style.pixels <= products.pixels and style.lanes <= products.lanes
-    ]
-    if ways and ways[0][1] == BLOCK:
-        yield BLOCK
-    best = min(ways, key=lambda way: way[0], default=(0, BLOCK))[1]
-    if best != BLOCK:
-        yield best
-    yield SOFT
-
-
-@cache
-def _packings(single: Products, family: str) -> list[tuple[Style, int]]:
-    """Every style by which whole products fit into one block, fewest of them first, and how many of
-    the family's blocks that counts as."""
-    found = []
-    for x, w in pairs_of(range(1, MOST + 1), repeat=2):
-        style = Style(pixels=x, lanes=w)
-        blocks = replace(single, pixels=x, lanes=w, style=style).blocks(family)
-        if blocks is not None:
-            found.append((style, blocks))
-    return sorted(found, key=lambda way: way[0].products)
-
 
 def packed_bits(weights: np.ndarray, bits: int, style: Style) -> int:
     """Bits of stored weights that share blocks: one more where the least would have to lend."""
     return bits + (style.lanes > 1 and int(weights.min()) == -1 << (bits - 1))
-
-
-def _side_by_side(numbers, apart: int):
-    """``numbers`` with ``apart`` bits from one to the next, each extended as its sign asks."""
-    return Cat(*(_fit(number, apart) for number in numbers[:-1]), numbers[-1])
-
-
-def _fit(number, bits: int):
-    """``number`` in ``bits`` bits."""
-    if len(number) > bits:
-        low = number[:bits]
-        return low.as_signed() if number.shape().signed else low
-    fill = number[-1] if number.shape().signed else C(0, 1)
-    wide = Cat(number, fill.replicate(bits - len(number)))
-    return wide.as_signed() if number.shape().signed else wide
-
-
-def _complement(number, when):
-    """``number``, or its complement."""
-    return (number ^ when.replicate(len(number)))[: len(number)].as_signed()

@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from hwgen.rtl_templates.adders import plus
 from hwgen.rtl_templates.memory import Rom, words_of
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
+from hwgen.rtl_templates.product_array import multiplied
 from hwgen.rtl_templates.queue import passing
 
 __all__ = ["Requantiser"]
@@ -66,7 +67,9 @@ class Requantiser(wiring.Component):
             pairs = zip(values, scales, strict=True)
             return [(self._product(m, *pair), None) for pair in pairs]
         made = [
-            spec.products.build(m, values[n :: spec.lanes], [Cat(scales[n], C(0, 1)).as_signed()])
+            multiplied(
+                m, spec.products, values[n :: spec.lanes], [Cat(scales[n], C(0, 1)).as_signed()]
+            )
             for n in range(spec.lanes)
         ]
         return [lane[pixel][0] for pixel in range(spec.pixels) for lane in made]

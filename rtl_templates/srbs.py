@@ -137,7 +137,7 @@ class SparseSpec(TiledSpec):
         spread, held = self.spread_process(), 2 * self.held
         address, fold = (self.depth - 1).bit_length(), (2 * self.in_folds - 1).bit_length()
         parts: list[Part] = [
-            *[part for part in Sequencer.primitives(spread)] * 2,
+            *[*Sequencer.primitives(spread)] * 2,
             *Level.primitives(1),
             *Level.primitives(held),
             Register(self.strips.word + self.strips.latency + address + 2 * fold + self.in_lanes),

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 
 from hwgen.rtl_templates.memory import LutRam
 from hwgen.rtl_templates.pipeline import delay, register, split, wheel
+from hwgen.rtl_templates.product_array import multiplied
 from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.rtl_templates.strip_reader import StripReader
@@ -115,7 +116,7 @@ class Sparse(TiledArray):
                     m.d.comb += ram.address.eq(Cat(places[entry], fold))
                     x = split(register(m, ram.data, "tiles"), spec.tiles, bits, is_signed)
                     w = [register(m, values[entry], "value").as_signed()]
-                    some = products.build(m, waited(m, x, wait), waited(m, w, wait))
+                    some = multiplied(m, products, waited(m, x, wait), waited(m, w, wait))
                     for tile, [product] in enumerate(some):
                         made[tile][out] = product
                 found[tap].append(made)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from hwgen.rtl_templates.multiply import SOFT, Products, Style, lost, styles
+from hwgen.rtl_templates.multiply import SOFT, Products, Style
+from hwgen.rtl_templates.styles import lost, styles
 from hwgen.rtl_templates.tiled import TiledSpec
 
 __all__ = ["styled"]

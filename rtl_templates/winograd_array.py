@@ -6,6 +6,7 @@ from amaranth.lib import wiring
 
 from hwgen.rtl_templates.memory import Ram
 from hwgen.rtl_templates.pipeline import register, split, wheel
+from hwgen.rtl_templates.product_array import multiplied
 from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.strip_reader import StripReader
 from hwgen.rtl_templates.tiled_array import TiledArray, waited
@@ -44,7 +45,7 @@ class Winograd(TiledArray):
             wait = spec.product_latency - products.latency
             x = waited(m, [lane for tile in tiles for lane in tile[tap]], wait)
             w = waited(m, [weight.as_signed() for weight in field], wait)
-            found[tap] = [products.build(m, x[n::lanes], w[n::lanes]) for n in range(lanes)]
+            found[tap] = [multiplied(m, products, x[n::lanes], w[n::lanes]) for n in range(lanes)]
         return found
 
     def _numbers(self, data):

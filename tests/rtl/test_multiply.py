@@ -18,9 +18,10 @@ from hwgen.rtl_templates.multiply import (
     Style,
     Weights,
     packed_bits,
-    styles,
 )
 from hwgen.rtl_templates.pipeline import split
+from hwgen.rtl_templates.product_array import multiplied
+from hwgen.rtl_templates.styles import styles
 
 
 class Alone(Elaboratable):
@@ -39,8 +40,11 @@ class Alone(Elaboratable):
 
     def elaborate(self, platform):
         m = Module()
-        made = self.products.build(
-            m, self.x, split(self.w, self.products.lanes, len(self.w) // self.products.lanes, True)
+        made = multiplied(
+            m,
+            self.products,
+            self.x,
+            split(self.w, self.products.lanes, len(self.w) // self.products.lanes, True),
         )
         terms = [term for row in made for term in row]
         for y, (number, carry) in zip(self.y, terms, strict=True):

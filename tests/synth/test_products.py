@@ -5,8 +5,10 @@ from amaranth import Elaboratable, Module, Signal, signed
 from amaranth.back import verilog
 
 from hwgen.cost import area
-from hwgen.rtl_templates.multiply import Products, Weights, styles
+from hwgen.rtl_templates.multiply import Products, Weights
 from hwgen.rtl_templates.pipeline import split
+from hwgen.rtl_templates.product_array import multiplied
+from hwgen.rtl_templates.styles import styles
 from hwgen.synth.yosys import synthesise
 
 SHAPES = (
@@ -39,7 +41,7 @@ class Every(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         for products, x, w, y in zip(self.cases, self.x, self.w, self.y, strict=True):
-            made = products.build(m, x, split(w, products.lanes, products.w_bits, True))
+            made = multiplied(m, products, x, split(w, products.lanes, products.w_bits, True))
             for signal, (number, carry) in zip(y, (t for row in made for t in row), strict=True):
                 m.d.comb += signal.eq(number if carry is None else number + carry)
         return m
