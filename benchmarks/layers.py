@@ -1,7 +1,7 @@
 """Single layers of VGG16 and ResNet-18, emitted and simulated by themselves."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from hwgen.plan.pipeline import Stage, steady
 from hwgen.report import record
 from hwgen.sim import simulate
 
-__all__ = ["BOARD", "LAYERS", "chosen", "described", "simulated"]
+__all__ = ["BOARD", "LAYERS", "chosen", "described", "key_of", "measured", "simulated"]
 
 #: Frames simulated, back to back: the last two ends are an interval apart.
 FRAMES = 3
@@ -49,6 +49,35 @@ def chosen(text: str | None, names: Iterable[str]) -> list[str]:
     remedy = f"use {', '.join(names)}"
     refuse(Problem(None, f"there is no {name!r}", remedy) for name in asked if name not in names)
     return asked
+
+
+def key_of(row: dict) -> tuple[str, ...]:
+    """Network, layer, engine, and its mode if it has several."""
+    return tuple(row[name] for name in ("network", "layer", "engine", "mode") if name in row)
+
+
+def measured(
+    layers: Sequence[str],
+    ways: Sequence[tuple[str, ...]],
+    measure: Callable[..., dict],
+    known: Sequence[dict],
+    again: bool,
+) -> Iterator[list[dict]]:
+    """All rows, after each that was measured anew, and in the end.
+
+    ``measure`` makes the row of a layer in one of ``ways``: an engine, and its mode. Those that are
+    ``known`` are measured only if ``again``.
+    """
+    found = {key_of(row): row for row in known}
+    order = [(*layer.split("."), *way) for layer in LAYERS for way in ways]
+    for layer in layers:
+        for way in ways:
+            key = (*layer.split("."), *way)
+            if key not in found or again:
+                found[key] = measure(layer, *way)
+                print(" ".join(key), found[key]["simulated_cycles"], "cycles", flush=True)
+                yield [found[one] for one in order if one in found]
+    yield [found[one] for one in order if one in found]
 
 
 def described(layer: str, engine: str) -> dict:

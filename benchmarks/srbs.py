@@ -14,14 +14,13 @@ What the dense engine takes is read from ``winograd.json``. Writes its parts of
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import winograd
-from benchmarks.layers import BOARD, LAYERS, chosen, described, simulated
+from benchmarks.layers import BOARD, LAYERS, chosen, described, key_of, measured, simulated
 from benchmarks.machine import machine, versions
 from benchmarks.srbs_table import markdown, plot
 from hwgen.board import load_board
@@ -42,7 +41,7 @@ DENSE = Path("docs/benchmarks/winograd.json")
 
 PATTERNS = {"vgg16": SubRows(16, 3), "resnet18": SubRows(16, 4)}
 CHANNELS = 64
-ENGINES = ("srbs-f2", "srbs-direct")
+WAYS = ("srbs-f2",), ("srbs-direct",)
 
 #: Engine and mode of the dense rows that the sparse ones are held against.
 FAIR = "winograd-f2", "native"
@@ -93,6 +92,7 @@ def smallest(layer: str, engine: str) -> SparseSpec:
     return min(specs, key=lambda spec: area(spec.primitives(), load_board(BOARD).family).lut)
 
 
+@cache
 def per_block(layer: str, engine: str, bits: tuple[int, int]) -> float:
     """Operations of the dense layer for each DSP block and cycle, with activations and weights of
     so many ``bits``."""
@@ -120,19 +120,6 @@ def measure(layer: str, engine: str) -> dict:
     }
 
 
-def rows(layers: Sequence[str], known: list[dict], again: bool) -> Iterator[list[dict]]:
-    """All rows, after each that was measured anew."""
-    found = {_key(row): row for row in known}
-    order = [(*one.split("."), engine) for one in LAYERS for engine in ENGINES]
-    for layer in layers:
-        for engine in ENGINES:
-            key = (*layer.split("."), engine)
-            if key not in found or again:
-                found[key] = measure(layer, engine)
-                print(" ".join(key), found[key]["simulated_cycles"], "cycles", flush=True)
-            yield [found[one] for one in order if one in found]
-
-
 def completed(made: list[dict]) -> list[dict]:
     """Rows beside what the dense F2 array, with 8-bit weights in the domain, takes: simulated, or,
     where ``winograd.json`` has not got so far, foretold, which is the same number in every test.
@@ -141,7 +128,7 @@ def completed(made: list[dict]) -> list[dict]:
     found = []
     for row in made:
         layer = row["network"], row["layer"]
-        same = [r for r in rows if (r["network"], r["layer"]) == layer and _key(r)[2:] == FAIR]
+        same = [r for r in rows if (r["network"], r["layer"]) == layer and key_of(r)[2:] == FAIR]
         other = same[0] if same else foretold(".".join(layer))
         dense = {
             "dense_cycles": other["simulated_cycles"],
@@ -186,11 +173,6 @@ def microjoules(spec, cycles: int) -> float:
     return round(energy(done, family).total / 1e6, 2)
 
 
-def _key(row: dict) -> tuple[str, ...]:
-    """Network, layer, engine, and its mode if it has several."""
-    return tuple(row[name] for name in ("network", "layer", "engine", "mode") if name in row)
-
-
 def keep(**parts) -> None:
     """Write ``parts`` beside what else is known; and from all of it the table and the plot."""
     result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
@@ -210,7 +192,7 @@ def main() -> None:
     some = [layer for layer, (ins, _, _) in LAYERS.items() if ins >= CHANNELS]
     layers = chosen(options.layers, some)
     known = json.loads(RESULT.read_text()).get("layers", []) if RESULT.exists() else []
-    for made in rows(layers, known, bool(options.layers)):
+    for made in measured(layers, WAYS, measure, known, bool(options.layers)):
         keep(least_multipliers=LEAST, layers=completed(made))
     print(f"{RESULT} is up to date")
 

@@ -13,13 +13,12 @@ lossless and with 8-bit weights in Winograd's domain, each with the fastest arra
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.layers import BOARD, LAYERS, chosen, described, simulated
+from benchmarks.layers import BOARD, LAYERS, chosen, described, measured, simulated
 from benchmarks.machine import machine, versions
 from benchmarks.winograd_table import markdown, plot
 from hwgen.board import load_board
@@ -99,23 +98,6 @@ def measure(layer: str, engine: str, mode: str) -> dict:
     }
 
 
-def rows(layers: Sequence[str], known: list[dict], again: bool) -> Iterator[list[dict]]:
-    """All rows, after each that was measured anew."""
-    found = {_key(row): row for row in known}
-    for layer in layers:
-        for engine, mode in WAYS:
-            key = (*layer.split("."), engine, mode)
-            if key not in found or again:
-                found[key] = measure(layer, engine, mode)
-                print(" ".join(key), found[key]["simulated_cycles"], "cycles", flush=True)
-                order = [(*one.split("."), *way) for one in LAYERS for way in WAYS]
-                yield [found[one] for one in order if one in found]
-
-
-def _key(row: dict) -> tuple[str, ...]:
-    return row["network"], row["layer"], row["engine"], row["mode"]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.winograd", description="Winograd against direct convolution"
@@ -124,7 +106,7 @@ def main() -> None:
     options = parser.parse_args()
     layers = chosen(options.layers, LAYERS)
     known = json.loads(RESULT.read_text())["layers"] if RESULT.exists() else []
-    for made in rows(layers, known, bool(options.layers)):
+    for made in measured(layers, WAYS, measure, known, bool(options.layers)):
         result = {
             "command": "python -m benchmarks.winograd",
             "machine": machine(),
