@@ -98,6 +98,20 @@ def measure(layer: str, engine: str, mode: str) -> dict:
     }
 
 
+def keep(**parts) -> None:
+    """Write ``parts`` beside what else is known; and from all of it the table and the plot."""
+    result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    result |= {
+        "command": "python -m benchmarks.winograd",
+        "machine": machine(),
+        "tools": versions(),
+    }
+    result |= parts
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    RESULT.with_suffix(".md").write_text(markdown(result))
+    RESULT.with_suffix(".svg").write_text(plot(result))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.winograd", description="Winograd against direct convolution"
@@ -107,16 +121,7 @@ def main() -> None:
     layers = chosen(options.layers, LAYERS)
     known = json.loads(RESULT.read_text())["layers"] if RESULT.exists() else []
     for made in measured(layers, WAYS, measure, known, bool(options.layers)):
-        result = {
-            "command": "python -m benchmarks.winograd",
-            "machine": machine(),
-            "tools": versions(),
-            "budget": BUDGET,
-            "layers": made,
-        }
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
-        RESULT.with_suffix(".md").write_text(markdown(result))
-        RESULT.with_suffix(".svg").write_text(plot(result))
+        keep(budget=BUDGET, layers=made)
     print(f"{RESULT} is up to date")
 
 

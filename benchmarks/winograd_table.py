@@ -1,7 +1,7 @@
 """``winograd.json`` as a page and a plot for people."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -91,8 +91,32 @@ def markdown(found: Mapping) -> str:
         f"{', '.join(lost) or 'no layer'}.",
         "",
         "![Speed-up over direct convolution](winograd.svg)",
+        *_networks(found.get("networks", ())),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _networks(rows: Sequence[Mapping]) -> list[str]:
+    if not rows:
+        return []
+    lines = [
+        "",
+        "## Whole networks",
+        "",
+        "Winograd forced on every 3x3 convolution of stride 1, every layer's stream compared with "
+        "direct convolution, in Verilator (`python -m benchmarks.winograd_networks`).",
+        "",
+        "| network | engine | convolutions, by Winograd | test images | cycles between | "
+        "bit-exact | every frame on time |",
+        "|---|---|--:|--:|--:|---|---|",
+    ]
+    for row in rows:
+        name = NAMES[row["engine"], "lossless"][0]
+        counts = f"{row['convolutions']}, {row['by_winograd']}"
+        right = ["yes" if row[key] else "**no**" for key in ("bit_exact", "cycles_exact")]
+        cells = [f"`{row['network']}`", name, counts, str(row["frames"]), f"{row['interval']:,}"]
+        lines.append("| " + " | ".join([*cells, *right]) + " |")
+    return lines
 
 
 def plot(found: Mapping) -> str:
