@@ -11,7 +11,6 @@ each.
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,11 +18,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks import table
+from benchmarks.command import run
 from benchmarks.machine import machine, versions
 from benchmarks.measure import Bench, prepare
 from benchmarks.steps import Steps
 from hwgen import models
-from hwgen.errors import UserError
 
 BOARDS = ("ulx3s", "pynq_z2", "zcu104")
 BITS = 8
@@ -90,9 +89,4 @@ def _place(board: str) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from here")
+    run(main)

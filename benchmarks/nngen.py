@@ -8,20 +8,19 @@ Writes `docs/benchmarks/nngen.json`.
 
 import argparse
 import json
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command import run
 from benchmarks.layers import chosen
 from benchmarks.machine import machine, versions
 from benchmarks.networks import plain
 from hwgen import flow
 from hwgen.board import load_board
 from hwgen.emit import write_build
-from hwgen.errors import UserError
 from hwgen.plan import plan
 from hwgen.report import record
 from hwgen.synth import synthesise
@@ -128,7 +127,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(str(error))
+    run(main)

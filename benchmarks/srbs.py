@@ -13,20 +13,17 @@ What the dense engine takes is read from ``winograd.json``. Writes its parts of
 
 import argparse
 import json
-import sys
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks import winograd
+from benchmarks import command, winograd
 from benchmarks.layers import BOARD, LAYERS, chosen, described, key_of, measured, simulated
-from benchmarks.machine import machine, versions
 from benchmarks.srbs_table import markdown, plot
 from hwgen.board import load_board
 from hwgen.cost import area
 from hwgen.cost.energy import energy, work
-from hwgen.errors import UserError
 from hwgen.network import Conv2d, TensorType, WinogradConv2d
 from hwgen.network.srbs import SubRows
 from hwgen.plan.pipeline import Stage, steady
@@ -174,13 +171,8 @@ def microjoules(spec, cycles: int) -> float:
 
 
 def keep(**parts) -> None:
-    """Write ``parts`` beside what else is known; and from all of it the table and the plot."""
-    result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    result |= {"command": "python -m benchmarks.srbs", "machine": machine(), "tools": versions()}
-    result |= parts
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
-    RESULT.with_suffix(".md").write_text(markdown(result))
-    RESULT.with_suffix(".svg").write_text(plot(result))
+    """Write ``parts`` beside what else is known."""
+    command.keep(RESULT, "python -m benchmarks.srbs", markdown, plot, parts)
 
 
 def main() -> None:
@@ -198,9 +190,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from here")
+    command.run(main)

@@ -12,18 +12,16 @@ lossless and with 8-bit weights in Winograd's domain, each with the fastest arra
 
 import argparse
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import command
 from benchmarks.layers import BOARD, LAYERS, chosen, described, measured, simulated
-from benchmarks.machine import machine, versions
 from benchmarks.winograd_table import markdown, plot
 from hwgen.board import load_board
 from hwgen.cost import area
-from hwgen.errors import UserError
 from hwgen.network import Conv2d, TensorType, WinogradConv2d
 from hwgen.rtl_templates import ConvSpec, WinogradSpec
 from hwgen.rtl_templates.multiply import BLOCK
@@ -99,17 +97,8 @@ def measure(layer: str, engine: str, mode: str) -> dict:
 
 
 def keep(**parts) -> None:
-    """Write ``parts`` beside what else is known; and from all of it the table and the plot."""
-    result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    result |= {
-        "command": "python -m benchmarks.winograd",
-        "machine": machine(),
-        "tools": versions(),
-    }
-    result |= parts
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
-    RESULT.with_suffix(".md").write_text(markdown(result))
-    RESULT.with_suffix(".svg").write_text(plot(result))
+    """Write ``parts`` beside what else is known."""
+    command.keep(RESULT, "python -m benchmarks.winograd", markdown, plot, parts)
 
 
 def main() -> None:
@@ -126,9 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from here")
+    command.run(main)

@@ -6,13 +6,16 @@ The integer network is that of direct convolution, and the golden model computes
 layer's stream is compared with it. Writes ``networks`` in ``docs/benchmarks/winograd.json``.
 """
 
-import sys
+import argparse
+import json
 import tempfile
+from itertools import product
 from pathlib import Path
 
-from benchmarks.winograd import keep
+from benchmarks.command import run
+from benchmarks.layers import chosen
+from benchmarks.winograd import RESULT, keep
 from hwgen import flow
-from hwgen.errors import UserError
 from hwgen.network import Conv2d
 from hwgen.rtl_templates import WinogradSpec
 
@@ -46,16 +49,18 @@ def measure(name: str, engine: str) -> dict:
 
 
 def main() -> None:
-    rows = []
-    for name in NETWORKS:
-        for engine in ENGINES:
-            rows.append(measure(name, engine))
-            print(rows[-1], flush=True)
-    keep(networks=rows)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.winograd_networks", description="Networks with Winograd forced"
+    )
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="by default all")
+    asked = chosen(parser.parse_args().networks, NETWORKS)
+    written = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    found = {(row["network"], row["engine"]): row for row in written.get("networks", ())}
+    for way in product(asked, ENGINES):
+        found[way] = measure(*way)
+        print(found[way], flush=True)
+        keep(networks=[found[one] for one in product(NETWORKS, ENGINES) if one in found])
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(str(error))
+    run(main)
