@@ -44,6 +44,7 @@ bench-srbs-accuracy: .venv/ready
 # Go on, or measure some layers again: make bench-winograd LAYERS=vgg16.conv3_1,resnet18.layer4
 bench-winograd: .venv/ready
 	$(BIN)/python -m benchmarks.winograd $(if $(LAYERS),--layers $(LAYERS))
+	$(if $(LAYERS),,$(BIN)/python -m benchmarks.winograd_networks)
 
 # Random networks through the whole way: make fuzz N=200
 fuzz: .venv/ready

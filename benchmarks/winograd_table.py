@@ -137,7 +137,8 @@ def plot(found: Mapping) -> str:
             axes.set_ylabel(f"speed-up at equal {what}")
             labels = ["\n".join(layer) for layer in given]
             axes.set_xticks(range(len(labels)), labels, fontsize=7)
-        figure.axes[0].legend(ncols=4, frameon=False)
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()

@@ -55,3 +55,22 @@ def test_committed_table_is_that_of_the_committed_data():
             assert board["bit_exact"] and board["every_frame_on_time"]
             for pair in board["cycles"].values():
                 assert pair["estimated"] == pair["simulated"]
+
+
+@pytest.mark.parametrize("name", ["winograd", "srbs"])
+def test_committed_layers_are_exact_and_as_fast_as_foretold(name):
+    rows = json.loads((RESULTS / f"{name}.json").read_text())["layers"]
+    assert rows
+    for row in rows:
+        assert row["bit_exact"] and row["simulated_cycles"] == row["foretold_cycles"], row
+        if row["in_channels"] >= 16 and row["multipliers"] >= 256:
+            assert row["simulated_cycles"] <= 1.05 * row["ideal_cycles"], row
+
+
+def test_committed_comparison_with_nngen_meets_its_bars():
+    networks = json.loads((RESULTS / "nngen.json").read_text())["networks"]
+    assert len(networks) == 2
+    for row in networks.values():
+        assert row["bit_exact"] and row["every_frame_on_time"]
+        assert row["interval"]["estimated"] == row["interval"]["simulated"]
+        assert row["ratios"]["lut_cycles_less"] >= 20 and row["ratios"]["per_dsp_more"] >= 2
