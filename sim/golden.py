@@ -8,7 +8,7 @@ import numpy as np
 from hwgen.beats import Beats, from_bytes, to_bytes
 from hwgen.manifest import Manifest
 from hwgen.network import Frames, Network
-from hwgen.sim.verilator import storage_bytes
+from hwgen.sim.streams import storage_bytes
 
 __all__ = ["Wire", "chunks", "decode", "encode", "wires_of"]
 

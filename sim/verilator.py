@@ -19,10 +19,12 @@ import tempfile
 from pathlib import Path
 
 from hwgen.cache import cache
-from hwgen.errors import Problem, ToolError, UserError
-from hwgen.manifest import Manifest, Port, Probe, read_manifest
+from hwgen.errors import ToolError
+from hwgen.manifest import read_manifest
+from hwgen.sim.strange import refuse_strange
+from hwgen.sim.streams import control_file, stream_table
 
-__all__ = ["SimulationError", "build_binary", "environment", "storage_bytes"]
+__all__ = ["SimulationError", "build_binary", "environment"]
 
 #: The driver's own sources, by name.
 DRIVER = {
@@ -61,14 +63,6 @@ LIBRARY = ("verilated", "verilated_dpi", "verilated_threads", "verilated_vcd_c")
 #: Binaries kept in the cache; the oldest go. One takes some megabytes.
 KEPT = 40
 
-#: System tasks of emitted Verilog. Others could read, write or run things on this machine.
-HARMLESS = {"readmemh", "readmemb", "signed", "unsigned", "clog2", "bits", "time"}
-HARMLESS |= {"display", "write", "error", "fatal", "finish", "stop"}
-
-
-#: Names of ports: two underscores in a row would have another name in C++.
-PORT = re.compile(r"[sm]_axis(_[A-Za-z0-9]+)*", re.ASCII)
-
 
 class SimulationError(ToolError):
     """Verilator or the simulation itself broke: nothing was verified."""
@@ -87,14 +81,6 @@ def environment() -> dict[str, str]:
     return env
 
 
-def storage_bytes(bits: int) -> int:
-    """Bytes in which Verilator stores a signal of ``bits`` bits."""
-    for size in (1, 2, 4, 8):
-        if bits <= 8 * size:
-            return size
-    return 4 * -(-bits // 32)
-
-
 def build_binary(folder: Path, *, trace: bool = False) -> Path:
     """Binary that simulates build directory ``folder``, from the cache if it was built before.
 
@@ -102,10 +88,10 @@ def build_binary(folder: Path, *, trace: bool = False) -> Path:
     accelerator need not, and SimulationError, with Verilator's words, if it does not compile.
     """
     manifest = read_manifest(folder)
-    _check(folder, manifest)
+    refuse_strange(folder, manifest)
     # Verilator's own file names must not depend on where the build directory lies.
     texts = {name: (folder / "rtl" / name).read_bytes() for name in manifest.sources}
-    control, header = _control(manifest), _streams(manifest)
+    control, header = control_file(manifest), stream_table(manifest)
     env = environment()
     versions, native = _tools(env)
     options = [*OPTIONS, *native, *(["--trace-vcd"] if trace else [])]
@@ -237,91 +223,3 @@ def _ask(command: list[str], env: dict[str, str]) -> str:
     except FileNotFoundError as error:
         raise SimulationError(_absent(command[0])) from error
     return done.stdout if done.returncode == 0 else ""
-
-
-def _check(folder: Path, manifest: Manifest) -> None:
-    """Refuse names that are no identifiers and Verilog that could touch this machine."""
-    problems = []
-    if (manifest.top, manifest.clock, manifest.reset) != ("accelerator", "aclk", "aresetn"):
-        problems.append(
-            Problem(None, "manifest.json names another top, clock or reset", "emit it anew")
-        )
-    names = [port.name for port in manifest.ports]
-    if not all(map(PORT.fullmatch, names)) or len(set(names)) < len(names):
-        problems.append(
-            Problem(None, "manifest.json names other ports than hwgen emits", "emit it anew")
-        )
-    for probe in manifest.probes:
-        if not re.fullmatch(r"[A-Za-z]\w*", probe.signal, re.ASCII):
-            problems.append(
-                Problem(probe.node, f"{probe.signal!r} is no Verilog identifier", "emit it anew")
-            )
-    for name in manifest.sources:
-        if not re.fullmatch(r"\w[\w./-]*\.s?v", name, re.ASCII):
-            problems.append(Problem(None, f"{name!r} is no Verilog file", "emit it anew"))
-        elif not (folder / "rtl" / name).is_file():
-            problems.append(Problem(None, f"rtl/{name} is missing", "emit it anew"))
-        elif told := _touches((folder / "rtl" / name).read_text(errors="replace")):
-            problems.append(
-                Problem(
-                    None,
-                    f"rtl/{name} uses {', '.join(told)}",
-                    "hwgen simulates no Verilog that could reach beyond the simulation",
-                )
-            )
-    if problems:
-        raise UserError(*problems)
-
-
-def _touches(verilog: str) -> list[str]:
-    """What in this text could read, write or run something outside the simulation."""
-    plain = re.sub(r"\\\S+", " ", verilog)  # escaped identifiers may hold anything
-    tasks = {f"${name}" for name in re.findall(r"\$(\w+)", plain) if name not in HARMLESS}
-    directives = {f"`{name}" for name in re.findall(r"`(\w*)", plain)}
-    comments = set(re.findall(r"/[/*]\s*(?:verilator|verilog_verilator)\b[^\n*]*", plain))
-    links = set(re.findall(r'"DPI[^"]*"', plain))
-    return sorted((tasks | directives | comments | links) - {"`timescale", "`default_nettype"})
-
-
-def _control(manifest: Manifest) -> str:
-    """Verilator's control file: the probes can be read from C++, the RTL stays as it is."""
-    lines = ["`verilator_config"]
-    for probe in manifest.probes:
-        for wire in ("payload", "valid", "ready"):
-            lines.append(f'public_flat_rd -module "{manifest.top}" -var "{probe.signal}__{wire}"')
-    return "\n".join(lines) + "\n"
-
-
-def _streams(manifest: Manifest) -> str:
-    """``streams.h``: inputs, probes and outputs, in the order in which their data comes."""
-    lines = []
-
-    def entry(name: str, signals: list[str], last: str | None, bits: int, frame: int) -> None:
-        pointers = [f"reinterpret_cast<uint8_t*>(&{signal})" for signal in signals]
-        pointers.append(f"reinterpret_cast<uint8_t*>(&{last})" if last else "nullptr")
-        lines.append(f'{{"{name}", {", ".join(pointers)}, {storage_bytes(bits)}, {frame}}},')
-
-    def port(where: Port, leaves: bool) -> None:
-        stem = f"top_.{where.name}"
-        signals = [f"{stem}_{end}" for end in ("tdata", "tvalid", "tready")]
-        last = f"{stem}_tlast" if leaves else None
-        entry(where.name, signals, last, 8 * where.bytes, where.beats.count)
-
-    def probe(where: Probe) -> None:
-        # Verilator writes two underscores as ___05F.
-        stem = f"top_.rootp->{manifest.top}__DOT__"
-        signals = [
-            stem + f"{where.signal}__{end}".replace("__", "___05F")
-            for end in ("payload", "valid", "ready")
-        ]
-        entry(where.signal, signals, None, where.beats.width, where.beats.count)
-
-    for where in manifest.inputs:
-        port(where, leaves=False)
-    for where in manifest.probes:
-        probe(where)
-    for where in manifest.outputs:
-        port(where, leaves=True)
-    counts = {"INPUTS": len(manifest.inputs), "OUTPUTS": len(manifest.outputs)}
-    defines = [f"#define {name} {count}" for name, count in counts.items()]
-    return "\n".join([*defines, "#define STREAMS \\", *(f"{line} \\" for line in lines), ""]) + "\n"
