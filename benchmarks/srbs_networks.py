@@ -32,7 +32,8 @@ from hwgen.errors import UserError
 from hwgen.network import Network
 from hwgen.plan import Plan, plan
 from hwgen.report import record
-from hwgen.rtl_templates import SparseSpec
+from hwgen.rtl_templates import ConvSpec, SparseSpec
+from hwgen.rtl_templates.tiled import TiledSpec
 from hwgen.sim import simulate
 from hwgen.sim.verilator import build_binary
 
@@ -87,10 +88,10 @@ def measure(name: str, fresh: bool) -> None:
         emitted(kept, build(Weights(pattern, True), frames), frames, cycles)
     # Dense, with so many times the cycles, the multipliers are about as many.
     more = Fraction(pattern.length, pattern.kept)
-    if "speedup_over_dense_winograd" not in kept.known:
+    if "dense_winograd_utilisation" not in kept.known:
         dense = build(Weights(None, True), frames)
         beside(kept, "winograd", dense, "winograd-f2", int(cycles * more))
-    if "speedup_over_dense_direct" not in kept.known:
+    if "dense_direct_utilisation" not in kept.known:
         dense = build(Weights(None, False), frames)
         beside(kept, "direct", dense, "direct", int(cycles * more * TAPS))
     if "bit_exact" not in kept.known:
@@ -120,6 +121,7 @@ def emitted(kept: Kept, network: Network, frames: np.ndarray, cycles: int) -> No
         interval_planned=made.interval,
         latency_planned=made.latency,
         multipliers=made.multipliers("mac"),
+        utilisation=utilisation(made),
         sparse_engines=sum(isinstance(s.spec, SparseSpec) for s in made.stages),
         area=asdict(made.area),
         seconds_plan=_since(began),
@@ -138,12 +140,22 @@ def beside(kept: Kept, way: str, network: Network, engine: str, cycles: int) -> 
         **{
             f"dense_{way}_interval": dense.interval,
             f"dense_{way}_multipliers": dense.multipliers("mac"),
+            f"dense_{way}_utilisation": utilisation(dense),
             f"dense_{way}_bram": dense.area.bram,
             f"speedup_over_dense_{way}": round(
                 dense.multipliers("mac") * dense.interval / sparse, 2
             ),
         }
     )
+
+
+def utilisation(made: Plan) -> float:
+    """Part of the multipliers' cycles that have a product; edge tiles count whole, and of sparse
+    weights those that the pattern keeps."""
+    specs = [stage.spec for stage in made.stages]
+    tiled = sum(spec.multiplications for spec in specs if isinstance(spec, TiledSpec))
+    others = sum(spec.op.macs for spec in specs if isinstance(spec, ConvSpec))
+    return round((tiled + others) / (made.multipliers("mac") * made.interval), 4)
 
 
 def simulated(kept: Kept, frames: np.ndarray) -> None:

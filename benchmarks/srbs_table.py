@@ -154,8 +154,12 @@ def _networks(networks: Mapping) -> list[str]:
     def number(key: str) -> Callable[[Mapping], str]:
         return lambda some: f"{some[key]:,}" if key in some else "not yet"
 
+    def share(key: str) -> Callable[[Mapping], str]:
+        return lambda some: f"{100 * some[key]:.1f} %" if key in some else "not yet"
+
     row("S, n", lambda some: f"{some['S']}, {some['n']}")
     row("multipliers", number("multipliers"))
+    row("of their cycles with a product", share("utilisation"))
     row("cycles a frame, planned", number("interval_planned"))
     row("simulated", number("interval_simulated"))
     row("bit-exact", lambda some: {True: "yes", False: "**no**"}.get(some.get("bit_exact"), "-"))
@@ -164,6 +168,7 @@ def _networks(networks: Mapping) -> list[str]:
     for way, name in (("winograd", "F2"), ("direct", "direct")):
         pair = (f"dense_{way}_{key}" for key in ("multipliers", "interval"))
         row(f"dense {name}: multipliers x cycles", _product(*pair))
+        row("of their cycles with a product", share(f"dense_{way}_utilisation"))
         row(f"its block RAM, of {BLOCK_RAMS:,}", number(f"dense_{way}_bram"))
         row(f"speed-up over dense {name}", number(f"speedup_over_dense_{way}"))
     lines.append("| aimed at | " + " | ".join(str(WHOLE[name]) for name in done) + " |")
