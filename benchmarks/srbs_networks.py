@@ -39,13 +39,14 @@ from hwgen.sim.verilator import build_binary
 
 BOARD = "alveo_u250"
 
-#: By network: what builds it, pixels of a side of its images, cycles a frame that are asked for.
-NETWORKS = {"vgg16": (vgg16, 32, 12_288), "resnet18": (resnet18, 224, 401_408)}
+#: By network: what builds it, pixels of a side of its images, cycles a frame that are asked for,
+#: and frames that are simulated, back to back: until they come evenly.
+NETWORKS = {"vgg16": (vgg16, 32, 12_288, 6), "resnet18": (resnet18, 224, 401_408, 3)}
 
 #: DSP blocks that may be used.
 BLOCKS = 5000
 
-#: Frames simulated, back to back.
+#: Frames on which activations fill their range, the first of those that are simulated.
 FRAMES = 3
 
 #: Build directories.
@@ -72,7 +73,8 @@ class Kept:
         most = max(round(most, 2), self.known.get("peak_memory_gb", 0))
         self.known |= parts | {"peak_memory_gb": most}
         print(parts, flush=True)
-        keep(networks=self._written() | {self.name: self.known})
+        written = self._written()
+        keep(networks=written | {self.name: written.get(self.name, {}) | self.known})
 
     @staticmethod
     def _written() -> dict:
@@ -81,8 +83,9 @@ class Kept:
 
 def measure(name: str, fresh: bool) -> None:
     """Everything about one network."""
-    build, size, cycles = NETWORKS[name]
-    frames = np.random.default_rng(5).integers(0, 256, (FRAMES, size, size, 3))
+    build, size, cycles, count = NETWORKS[name]
+    simulating = np.random.default_rng(5).integers(0, 256, (count, size, size, 3))
+    frames = simulating[:FRAMES]
     kept, pattern = Kept(name, fresh), PATTERNS[name]
     if "seconds_emit" not in kept.known:
         emitted(kept, build(Weights(pattern, True), frames), frames, cycles)
@@ -95,7 +98,7 @@ def measure(name: str, fresh: bool) -> None:
         dense = build(Weights(None, False), frames)
         beside(kept, "direct", dense, "direct", int(cycles * more * TAPS))
     if "bit_exact" not in kept.known:
-        simulated(kept, frames)
+        simulated(kept, simulating)
 
 
 def planned(network: Network, cycles: int, engine: str) -> Plan:

@@ -7,9 +7,11 @@ from hwgen.plan.pipeline import (
     MOST_FRAMES,
     Place,
     Stage,
+    alike,
     fifo_names,
     links,
     play_stages,
+    slowest,
     with_fifos,
 )
 from hwgen.schedule import Process, Put, Schedule, Take
@@ -35,19 +37,12 @@ def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
     its latency with it, so that another may need less. In pipelines of more than ``MOST_WORK``,
     FIFOs are as deep as a run at the best rate needs them (``reason``).
     """
-    least = _least_interval(stages)
-    # Where every frame is alike, one in ``least`` cycles can be had if it can from a source that
-    # offers no more than that, and such a run is soon steady: the rate of a system of loops of
-    # constant delays is that of its slowest loop or of its source (F. Baccelli et al.,
-    # "Synchronization and Linearity", 1992).
-    alike = all(
-        process.decided is None
-        for stage in stages
-        for process in stage.spec.schedule().processes.values()
-    )
+    least, even = slowest(stages), alike(stages)
 
     def interval(depths: Mapping[Place, int], every: int) -> int | None:
-        return _interval(_played(with_fifos(stages, depths), every if alike else 0))
+        filled = with_fifos(stages, depths)
+        played = play_stages(filled, MOST_FRAMES, until_steady=True, every=every if even else 0)
+        return _interval(played)
 
     plain = interval({}, least)
     if plain is not None and plain <= least:
@@ -59,7 +54,7 @@ def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
         if source[0]
     }
     best: int | None = least
-    depths = _held(stages, roomy, least) if alike else None
+    depths = _held(stages, roomy, least) if even else None
     if depths is None:
         best = interval(roomy, 0)
         if interval({}, 0) == best:
@@ -87,16 +82,7 @@ def reason(stages: Sequence[Stage], interval: int) -> str:
 
 
 def _shrinks(stages: Sequence[Stage]) -> bool:
-    return _least_interval(stages) * len(stages) <= MOST_WORK
-
-
-def _least_interval(stages: Sequence[Stage]) -> int:
-    """Cycles a frame that the slowest stage takes by itself."""
-    return max(stage.spec.schedule().worst for stage in stages)
-
-
-def _played(stages: Sequence[Stage], every: int) -> Played:
-    return play_stages(stages, MOST_FRAMES, until_steady=True, every=every)
+    return slowest(stages) * len(stages) <= MOST_WORK
 
 
 def _least(depth: int, first: bool, enough: Callable[[int], bool]) -> int:

@@ -17,6 +17,7 @@ __all__ = [
     "WORLD",
     "Source",
     "Stage",
+    "alike",
     "assemble",
     "decided",
     "fifo_names",
@@ -26,8 +27,10 @@ __all__ = [
     "outputs_of",
     "outside",
     "play_stages",
+    "slowest",
     "solo",
     "steady",
+    "timing",
     "unique",
     "with_fifos",
 ]
@@ -139,6 +142,34 @@ def decided(stages: Sequence[Stage], network: Network, frames: Frames) -> Data |
 def steady(stages: Sequence[Stage]) -> Played:
     """The token game over ``stages`` until everything stands as it stood before."""
     return play_stages(stages, MOST_FRAMES, until_steady=True)
+
+
+def slowest(stages: Sequence[Stage]) -> int:
+    """Most cycles a frame that a stage takes by itself: no interval is less."""
+    return max(stage.spec.schedule().worst for stage in stages)
+
+
+def alike(stages: Sequence[Stage]) -> bool:
+    """Whether data decides nothing, so that every frame is like any other.
+
+    Then a rate can be had from a source that always offers if it can from one that offers no more
+    than that: constant delays in loops make the rate that of the slowest loop or of the source (F.
+    Baccelli et al., "Synchronization and Linearity", 1992). A game with such a source is soon
+    steady, as no queue fills that need not.
+    """
+    processes = (p for stage in stages for p in stage.spec.schedule().processes.values())
+    return all(process.decided is None for process in processes)
+
+
+def timing(stages: Sequence[Stage]) -> tuple[int, int]:
+    """Latency and steady interval of a pipeline that does not deadlock, in cycles."""
+    least = slowest(stages)
+    if alike(stages):
+        paced = play_stages(stages, MOST_FRAMES, until_steady=True, every=least)
+        if paced.period and paced.interval == least:
+            return play_stages(stages, 1).latency, least
+    played = steady(stages)
+    return played.latency, played.interval
 
 
 def unique(name: str, used: set[str]) -> str:

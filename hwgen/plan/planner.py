@@ -22,7 +22,7 @@ from hwgen.plan.pipeline import (
     decided,
     outputs_of,
     play_stages,
-    steady,
+    timing,
     unique,
     with_fifos,
 )
@@ -202,14 +202,14 @@ def _measured(stages: Sequence[Stage], board: Board) -> list[Stage]:
 def _sized(network: Network, board: Board, bare: Sequence[Stage], fps: float | None) -> Plan:
     """The plan of these stages: FIFOs put in, and played."""
     depths = needed_depths(bare)
-    played = steady(with_fifos(bare, depths))
-    stages = _measured(with_fifos(bare, depths, reason(bare, played.interval)), board)
+    latency, interval = timing(with_fifos(bare, depths))
+    stages = _measured(with_fifos(bare, depths, reason(bare, interval)), board)
     return Plan(
         board=board,
         fps_asked=fps,
         stages=tuple(stages),
-        latency=played.latency,
-        interval=played.interval,
+        latency=latency,
+        interval=interval,
         multiply_adds=sum(getattr(node.op, "macs", 0) for node in network),
         outputs=outputs_of(network, stages) if len(network.outputs) > 1 else (),
     )

@@ -15,7 +15,7 @@ from hwgen.network import Conv2d, Input, MaxPool2d, Network, Node, Requantise, T
 from hwgen.network import Linear as Dense
 from hwgen.plan import PlanError, limits, plan, plan_from_json
 from hwgen.plan.depths import needed_depths, reason
-from hwgen.plan.pipeline import WORLD, Stage, play_stages, with_fifos
+from hwgen.plan.pipeline import WORLD, Stage, play_stages, timing, with_fifos
 from hwgen.primitives import Memory, memory_style
 from hwgen.rtl_templates import ConvSpec, FifoSpec
 from hwgen.schedule import Process, Put, Schedule, Take
@@ -266,6 +266,16 @@ def test_beats_of_the_input_may_come_evenly():
         played = play_stages(stages, FRAMES, until_steady=True, every=every)
         assert played.period and played.interval == every
     assert play_stages(stages, FRAMES, every=8).interval == play_stages(stages, FRAMES).interval
+
+
+@pytest.mark.parametrize("engines", [(EVEN,), (EVEN, BURST), (BURST, EVEN, BURST)])
+@pytest.mark.parametrize("filled", [False, True])
+def test_timing_is_that_of_a_source_that_always_offers(engines, filled):
+    """With FIFOs they keep up with the slowest engine; without, they do not."""
+    stages = row(*engines)
+    stages = with_fifos(stages, needed_depths(stages)) if filled else stages
+    played = play_stages(stages, 4 * FRAMES)
+    assert timing(stages) == (played.latency, played.interval)
 
 
 @pytest.mark.parametrize("engines", [(EVEN, EVEN), (BURST,), (EVEN, EVEN, EVEN)])
