@@ -15,7 +15,6 @@ cycles, so that multipliers are about as many; their cycles are foretold, not si
 import argparse
 import json
 import resource
-import sys
 import time
 from dataclasses import asdict, replace
 from fractions import Fraction
@@ -23,12 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import command
 from benchmarks.layers import chosen
 from benchmarks.srbs import PATTERNS, RESULT, keep
 from benchmarks.srbs_builders import Weights, resnet18, vgg16
 from hwgen.board import load_board
 from hwgen.emit import write_build
-from hwgen.errors import UserError
 from hwgen.network import Network
 from hwgen.plan import Plan, plan
 from hwgen.report import record
@@ -186,6 +185,7 @@ def _since(began: float) -> float:
 
 
 def main() -> None:
+    """Measure what is not known yet."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.srbs_networks", description="Whole networks, sparse and dense"
     )
@@ -198,9 +198,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from here")
+    command.run(main)

@@ -74,3 +74,18 @@ def test_committed_comparison_with_nngen_meets_its_bars():
         assert row["bit_exact"] and row["every_frame_on_time"]
         assert row["interval"]["estimated"] == row["interval"]["simulated"]
         assert row["ratios"]["lut_cycles_less"] >= 20 and row["ratios"]["per_dsp_more"] >= 2
+
+
+def test_whole_sparse_networks_are_exact_and_reach_what_was_aimed_at():
+    found = json.loads((RESULTS / "srbs.json").read_text())["networks"]
+    aims = module("srbs_table").WHOLE
+    assert found.keys() == aims.keys()
+    for name, some in found.items():
+        assert some["bit_exact"] and some["interval_simulated"] == some["interval_planned"]
+        assert some["latency_simulated"] == some["latency_planned"]
+        assert some["speedup_over_dense_winograd"] >= aims[name]
+        sparse, dense = (
+            some[f"{way}multipliers"] * some[f"{way}interval{end}"]
+            for way, end in (("", "_simulated"), ("dense_winograd_", ""))
+        )
+        assert round(dense / sparse, 2) == some["speedup_over_dense_winograd"]
