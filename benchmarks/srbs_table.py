@@ -130,7 +130,7 @@ def _direct_wins(some: Mapping[str, Mapping]) -> bool:
 
 
 def _networks(networks: Mapping) -> list[str]:
-    done = {name: some for name, some in networks.items() if "speedup_over_dense_direct" in some}
+    done = {name: some for name, some in networks.items() if "interval_planned" in some}
     if not done:
         return []
     lines = [
@@ -180,7 +180,7 @@ def _networks(networks: Mapping) -> list[str]:
 
 
 def _product(*keys: str) -> Callable[[Mapping], str]:
-    return lambda some: " x ".join(f"{some[key]:,}" for key in keys)
+    return lambda some: " x ".join(f"{some[key]:,}" if key in some else "not yet" for key in keys)
 
 
 def plot(found: Mapping) -> str:

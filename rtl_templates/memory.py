@@ -63,7 +63,8 @@ def rom_part(values: np.ndarray, bits: int) -> Memory:
     if len(values) > ROM_WORDS:
         return part
     columns = (values.T[:, None] >> np.arange(bits)[:, None] & 1).reshape(-1, len(values))
-    found = {column.tobytes() for column in columns if column.any() and not column.all()}
+    varied = columns[columns.any(axis=1) & ~columns.all(axis=1)].astype(np.uint8)
+    found = {column.tobytes() for column in np.packbits(varied, axis=1)}
     return replace(part, width=len(found))
 
 

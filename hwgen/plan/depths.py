@@ -23,7 +23,10 @@ ROOMY = 1 << 16
 
 #: Most stages times cycles a frame of a pipeline whose FIFOs are made as small as can be, which
 #: takes some hundreds of games.
-MOST_WORK = 1 << 18
+MOST_WORK = 500_000
+
+#: Frames within which a pipeline is steady that keeps up with a source that offers evenly.
+SOON = 24
 
 #: Beats that a deep FIFO holds on their way through it, which one in LUTs offers at once.
 ON_THE_WAY = 4
@@ -40,9 +43,10 @@ def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
     least, even = slowest(stages), alike(stages)
 
     def interval(depths: Mapping[Place, int], every: int) -> int | None:
-        filled = with_fifos(stages, depths)
-        played = play_stages(filled, MOST_FRAMES, until_steady=True, every=every if even else 0)
-        return _interval(played)
+        filled, paced = with_fifos(stages, depths), even and every
+        most = SOON if paced else MOST_FRAMES
+        played = play_stages(filled, most, until_steady=True, every=every if paced else 0)
+        return None if paced and not played.period else _interval(played)
 
     plain = interval({}, least)
     if plain is not None and plain <= least:
