@@ -43,13 +43,18 @@ def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
     least, even = slowest(stages), alike(stages)
 
     def interval(depths: Mapping[Place, int], every: int) -> int | None:
-        filled, paced = with_fifos(stages, depths), even and every
-        most = SOON if paced else MOST_FRAMES
-        played = play_stages(filled, most, until_steady=True, every=every if paced else 0)
-        return None if paced and not played.period else _interval(played)
+        filled = with_fifos(stages, depths)
+        return _interval(play_stages(filled, MOST_FRAMES, until_steady=True, every=every))
 
-    plain = interval({}, least)
-    if plain is not None and plain <= least:
+    def enough(depths: Mapping[Place, int], wanted: int | None) -> bool:
+        """Whether the interval is what is ``wanted``; unless steady ``SOON``, it is not."""
+        if not (even and wanted):
+            return interval(depths, 0) == wanted
+        played = play_stages(with_fifos(stages, depths), SOON, until_steady=True, every=wanted)
+        return bool(played.period) and played.interval == wanted
+
+    reached = enough({}, least) if even else (interval({}, 0) or least + 1) <= least
+    if reached:
         return {}
     roomy = {
         (stage.name, number): min(ROOMY, 4 * stage.spec.inputs[number].count + 512)
@@ -64,17 +69,17 @@ def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
         if interval({}, 0) == best:
             return {}
         depths = (_held(stages, roomy, best) if best else None) or roomy
-    if interval(depths, best or 0) != best:
+    if interval(depths, best if even and best else 0) != best:
         depths = dict(roomy)
     before: dict[Place, int] = {} if _shrinks(stages) else depths
     while before != depths:
         before, first = dict(depths), not before
         for place, high in before.items():
 
-            def enough(depth: int, place: Place = place) -> bool:
-                return interval(depths | {place: depth}, best or 0) == best
+            def holds(depth: int, place: Place = place) -> bool:
+                return enough(depths | {place: depth}, best)
 
-            depths[place] = _least(high, first, enough)
+            depths[place] = _least(high, first, holds)
     return {place: depth for place, depth in depths.items() if depth}
 
 
