@@ -75,11 +75,14 @@ class SoftProduct:
 @dataclass(frozen=True)
 class Adder:
     """``count`` adders or subtractors of ``width`` bits; ``constant``: of a constant or a single
-    bit, as in a counter, which some carry chains do without LUTs."""
+    bit, as in a counter, which some carry chains do without LUTs. Each adds ``terms`` numbers:
+    where nothing else reads a sum of some of them, synthesis makes rows of full adders, and one
+    carry chain (Yosys: ``alumacc``, ``maccmap``)."""
 
     width: int
     count: int = 1
     constant: bool = False
+    terms: int = 2
 
 
 @dataclass(frozen=True)

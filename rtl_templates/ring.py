@@ -51,4 +51,4 @@ class Level(Elaboratable):
     def primitives(capacity: int) -> list[Part]:
         """Parts of the counter."""
         bits = capacity.bit_length()
-        return [Register(bits), Adder(bits, 2), Compare(bits, 2, constant=True)]
+        return [Register(bits), Adder(bits, terms=3), Compare(bits, 2, constant=True)]

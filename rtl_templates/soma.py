@@ -15,7 +15,7 @@ from amaranth import C, Cat, Const, Elaboratable, Module, Mux, Signal, signed
 
 from hwgen.network import Leaky, SpikingLinear
 from hwgen.network.types import signed_bits
-from hwgen.primitives import Adder, Clip, Compare, Memory, Multiplier, Part, Register
+from hwgen.primitives import Adder, Clip, Compare, Delay, Memory, Multiplier, Part, Register
 from hwgen.primitives import Mux as MuxPart
 from hwgen.rtl_templates import constant
 from hwgen.rtl_templates.constant import times
@@ -109,10 +109,12 @@ def soma_parts(folding: Folding) -> Iterator[Part]:
     """Parts of a ``Soma``."""
     op, units, bits = folding.op, folding.units, folding.op.membrane_bits
     yield Memory(folding.words, folding.word_bits, "ram")
-    yield Register(4 * (folding.words - 1).bit_length() + 12)
+    number, padded = (folding.words - 1).bit_length(), folding.words * units > op.neurons
+    yield Register(number * (4 if padded else 1) + 12)
+    yield Delay(number, 0 if padded else 3)  # for spare neurons it is looked at on its way
     yield MuxPart(bits, 2, units)  # fresh or stored
     yield Adder(bits, units)
-    yield Compare(bits, units, constant="threshold" not in folding.stored)
+    yield Compare(bits, units)
     # What is left, what is added to it, the sum; a product is subtracted later, so it waits too.
     added = max(folding.weight_bits, folding.constants["bias"][1])
     waiting = 2 if folding.shifted or not op.decay.any() else 3
@@ -120,6 +122,8 @@ def soma_parts(folding: Folding) -> Iterator[Part]:
     yield MuxPart(added, 2, units)
     if op.decay.any():
         yield Adder(bits, units)
+    if folding.shifted:  # nothing leaks within a step
+        yield MuxPart(bits - op.decay_shift, 2, units)
     if "decay" in folding.stored:
         yield Multiplier(bits, folding.constants["decay"][1], units, "soma")
     else:

@@ -94,16 +94,17 @@ class RateSpec:
         )
 
     def primitives(self) -> list[Part]:
-        bits = (self.capacity - 1).bit_length()
+        bits, state = (self.capacity - 1).bit_length(), POLYNOMIAL[0]
+        fresh = self.lanes + self.op.input.bits - 1  # bits that levels are made of
         return [
             *Sequencer.primitives(self.code_process()),
             *Level.primitives(self.capacity),
             *Pointer.primitives(bits),
             Memory(self.capacity, self.inputs[0].width, "ram"),
-            Register(bits + POLYNOMIAL[0] + self.inputs[0].width + self.lanes),
+            Register(bits + state + fresh + self.lanes),
             Adder(bits, constant=True),
-            Logic(self.lanes + POLYNOMIAL[0]),
-            MuxPart(POLYNOMIAL[0]),
+            Logic(3 * fresh),
+            MuxPart(state, 1 + (self.last != self.lanes)),
             Compare(self.op.input.bits, self.lanes),
             *Queue.primitives(self.outputs[0].width, self.code_process().puts[0].depth),
         ]
@@ -210,7 +211,7 @@ class ReadoutSpec:
             *Sequencer.primitives(self.process()),
             Memory(folds, width, "lutram"),
             Adder(bits, self.lanes, constant=True),
-            MuxPart(bits, 2, self.lanes),
+            MuxPart(bits, 3, self.lanes),
             *Queue.primitives(width, self.process().puts[0].depth),
         ]
 

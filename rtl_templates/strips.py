@@ -213,7 +213,7 @@ class Strips:
         if any(self.domain.padding):
             parts.append(Mux(self.source.width))
         adders = _adders(domain.down, domain.across, domain.input.lo, domain.input.hi)
-        parts += [Adder(bits, count * lanes) for bits, count in adders]
+        parts += [Adder(bits, count * lanes, terms=terms) for (bits, terms), count in adders]
         parts.append(Register(sum(bits for bits, _ in self.column_shapes) * tw * lanes))
         raw = sum(bits for row in self.raw_shapes for bits, _ in row) * lanes
         parts.append(Register(raw + (self.tiles - 1) * self.word // self.tiles))
@@ -240,12 +240,15 @@ def _shapes(
 
 
 @lru_cache
-def _adders(down: Tile, across: Tile, lo: int, hi: int) -> tuple[tuple[int, int], ...]:
-    """Bits and number of the adders of both transforms, one lane."""
-    vertical, horizontal = inputs_of(down).forms(), inputs_of(across).forms()
-    bits = [_form(form, UNIT, lo, hi)[0] for form in vertical]
-    bits += [_form(row, form, lo, hi)[0] for row in np.array(down.inputs) for form in horizontal]
-    return tuple(Counter(bits).items())
+def _adders(down: Tile, across: Tile, lo: int, hi: int) -> tuple[tuple[tuple[int, int], int], ...]:
+    """Bits and terms of the adders of both transforms, one lane; and how many there are of each."""
+    found: Counter[tuple[int, int]] = Counter()
+    for tile, rows in ((down, UNIT[None]), (across, np.array(down.inputs))):
+        programme = inputs_of(tile)
+        for form, terms in zip(programme.forms(), programme.terms(), strict=True):
+            if terms:
+                found.update((_form(row, form, lo, hi)[0], terms) for row in rows)
+    return tuple(found.items())
 
 
 def _form(down: np.ndarray, across: np.ndarray, lo: int, hi: int) -> Shape:

@@ -47,19 +47,31 @@ def _array_parts(spec: Any) -> Iterator[Part]:
     """Parts of products, trees and accumulators."""
     outs, terms = spec.out_lanes * spec.tiles, spec.terms
     copies = spec.out_lanes // spec.product_lanes
-    sums = zip(spec.sum_taps, spec.sum_bits, strict=True)
-    alike = Counter((spec.tap_products[taps[0]], wide) for taps, wide in sums)
-    for (products, wide), count in alike.items():
-        carried = products.carries * copies * count
+    alike = Counter(
+        (spec.tap_products[taps[0]], wide, bool(spec.domain.align[taps[0]]))
+        for taps, wide in zip(spec.sum_taps, spec.sum_bits, strict=True)
+    )
+    for (products, wide, shifted), count in alike.items():
+        trees, bits = outs * count, products.bits
+        carried, single = (n * copies * count for n in (products.carries, products.single))
         waits = spec.product_latency - products.latency
         operands = products.x_bits * products.pixels + products.w_bits * products.lanes
         yield Register(waits * operands * terms * copies * count)
-        yield from products.primitives(terms * copies * count)
-        yield from tree_parts(products.bits, terms, terms, carried, **products.carried)
-        yield from tree_parts(products.bits, terms, 0, outs * count - carried)
+        yield from tree_parts(bits, terms, terms, carried, **products.carried)
+        yield from tree_parts(bits, terms, 0, trees - carried - single)
         yield Accumulator(wide + 1, carried)
-        yield Accumulator(wide, outs * count - carried)
-        yield Register(wide * outs * count)
+        yield Accumulator(wide, trees - carried - single)
+        yield Register(wide * (trees - single))
+        # What reads a product that has a block of its own, unshifted, goes into the block as well.
+        sums = [Accumulator(wide, single), Register(wide * single)]
+        if terms > 1 or shifted:
+            yield from sums
+            sums = []
+        if terms > 1:
+            left = terms - terms // 2
+            yield from tree_parts(bits + 1, left, 0, single)
+            sums = [Adder(bits + 1, terms // 2 * single), Register((bits + 1) * left * single)]
+        yield from products.primitives(terms * copies * count, sums)
 
 
 def _inverse_parts(spec: Any, outs: int) -> Iterator[Part]:
@@ -67,8 +79,9 @@ def _inverse_parts(spec: Any, outs: int) -> Iterator[Part]:
     if not spec.transforms:
         return
     bits, modulus = spec.op.output.bits, spec.domain.modulus
-    steps, t, m = len(spec.results.steps), spec.domain.down.t, spec.domain.down.m
-    yield Adder(modulus, steps * (t + m) * outs)
+    t, m = spec.domain.down.t, spec.domain.down.m
+    for terms, steps in Counter(filter(None, spec.results.terms())).items():
+        yield Adder(modulus, steps * (t + m) * outs, terms=terms)
     yield Register((t * modulus * m + m * m * bits) * outs)
     if spec.ninths:
         yield Adder(bits, len(spec.ninths) * m * m * outs)

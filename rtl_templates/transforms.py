@@ -44,6 +44,21 @@ class Programme:
         self.run(list(np.eye(self.count, dtype=np.int64)), step)
         return made
 
+    def terms(self) -> list[int]:
+        """How many numbers each step adds at once. One that a single later step takes, unshifted,
+        is summed there: its own count is 0."""
+        taken = [n for _, a, _, b in self.steps for n in (a, b)] + list(self.results)
+        counts = [1] * self.count
+        for f, a, g, b in self.steps:
+            total = 0
+            for factor, n in ((f, a), (g, b)):
+                alone = n >= self.count and taken.count(n) == 1 and abs(factor) == 1
+                total += counts[n] if alone else 1
+                if alone:
+                    counts[n] = 0
+            counts.append(total)
+        return counts[self.count :]
+
     def matrix(self) -> np.ndarray:
         """The matrix (results, count) that it multiplies by."""
         return np.array(self.run(list(np.eye(self.count, dtype=np.int64)), _plain))

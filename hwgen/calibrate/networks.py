@@ -9,7 +9,6 @@ from pathlib import Path
 from hwgen import flow, model, models
 from hwgen.board import Board
 from hwgen.calibrate.measure import Design
-from hwgen.compress import Settings
 from hwgen.emit.rtl import TOP, rtl_files
 from hwgen.errors import UserError
 from hwgen.network import Network
@@ -20,13 +19,16 @@ __all__ = ["networks"]
 
 #: Frames a second that plans are made for: few, since a large accelerator is the same parts more
 #: often, and takes synthesis the longer.
-FPS = 300.0
+FPS = 30.0
+
+#: LUTs of the largest plan that is synthesised, and gates: beyond, it takes more than minutes.
+LARGEST, MOST_GATES = 20_000, 100_000
 
 
 def networks(
     board: Board, names: Sequence[str] | None, progress: Callable[[int, int], None]
 ) -> Iterator[tuple[str, Design, list[Part]]]:
-    """Name, design and parts of each reference network that ``board`` can hold."""
+    """Name, design and parts of each reference network that ``board`` can hold, if small."""
     chosen = models.names() if names is None else names
     for done, name in enumerate(chosen):
         progress(done, len(chosen))
@@ -34,6 +36,8 @@ def networks(
             planned = plan(_integers(name), board, FPS)
         except UserError:
             continue  # too large for the board, or too slow: nothing to compare
+        if planned.area.lut > (MOST_GATES if board.family == "asic" else LARGEST):
+            continue
         contents = rtl_files(planned)
 
         def write(folder: Path, contents=contents) -> None:
@@ -49,4 +53,4 @@ def networks(
 @cache
 def _integers(name: str) -> Network:
     found = replace(model.find(name), test=None)  # how accurate it is, is not asked here
-    return flow.integers(found, Settings()).network
+    return flow.integers(found).network

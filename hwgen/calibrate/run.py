@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
@@ -92,7 +93,8 @@ def calibrate(
         if refit:
             found = [case.features for case in seen], [measured[case.name] for case in seen]
             constants = {resource: fit(*found, resource, family) for resource in constants}
-        whole = _networks(family, models, progress)
+        with _using(family, constants):
+            whole = _networks(family, models, progress)
         measured |= measure(
             {case.name: case.design for case in whole}, 1, partial(progress, f"{family}: networks")
         )
@@ -119,6 +121,17 @@ def calibrate(
         if refit:
             _store(family, constants, result, head)
     return stored
+
+
+@contextmanager
+def _using(family: str, constants: Mapping[str, Mapping[str, float]]) -> Iterator[None]:
+    """Estimates, and so plans, are made with ``constants``."""
+    before = FAMILIES[family]
+    FAMILIES[family] = replace(before, lut=constants["lut"], ff=constants["ff"])
+    try:
+        yield
+    finally:
+        FAMILIES[family] = before
 
 
 def _cases(family: str, some: Sequence[tuple[str, str, Spec]], progress: Progress) -> list[Case]:

@@ -114,7 +114,9 @@ def work(parts: Iterable[Part], schedule: Schedule, cycles: float, family: str) 
                 found += work(outside(part.around), schedule, cycles, family)
             case SoftProduct(a, b, count):
                 found += Work(products=steps * count * a * b)
-            case Adder(width, count) | Accumulator(width, count) | Compare(width, count):
+            case Adder(width, count, _, terms):
+                found += Work(sums=steps * count * width * (terms - 1))
+            case Accumulator(width, count) | Compare(width, count):
                 found += Work(sums=steps * count * width)
             case Clip(width, _, sides, count):
                 found += Work(sums=steps * count * sides * width)

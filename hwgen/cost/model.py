@@ -59,8 +59,8 @@ def of_features(
 def features(parts: Iterable[Part], family: str) -> Counter[str]:
     """How much there is, in all ``parts``, of everything that a family has a constant for.
 
-    ``adder``, ``adder_constant``, ``small_adder``, ``accumulator``, ``compare``,
-    ``compare_constant``, ``clip``, ``hold``: bits.
+    ``adder``, ``adder_constant``, ``small_adder``, ``full_adder`` (for terms beyond two),
+    ``accumulator``, ``compare``, ``compare_constant``, ``clip``, ``hold``: bits.
     ``mux``: LUTs that choose. ``product``: bit products of soft multipliers; ``table``: bits of
     those so short that a LUT holds a bit; ``select``: bits of those with a one-bit factor.
     ``digit``, ``digits``, ``digit_adder``: bits of the first rows of products by digits, of their
@@ -88,7 +88,8 @@ def features(parts: Iterable[Part], family: str) -> Counter[str]:
                 found["digit"] += count * (a + (b > 1))
                 found["digits"] += count * (rows - 1) * (a + 1)
                 found["digit_adder"] += count * (rows - 1) * (a + 3)
-            case Adder(width, count, constant):
+            case Adder(width, count, constant, terms):
+                found["full_adder"] += count * width * (terms - 1) * (terms - 2) // 2
                 step = FAMILIES[family].carry
                 if width <= SMALL:
                     found["small_adder"] += count * width
