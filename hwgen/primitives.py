@@ -159,11 +159,13 @@ class Memory:
     """``depth`` words of ``width`` bits; ``kind`` is "rom", "ram" (both with a registered read),
     "lutram" (read in the same cycle) or "bank" (likewise, and in every step). Bits that are the
     same in every word of a ROM do not count: synthesis leaves them out; nor do those that repeat
-    others, if it is made of LUTs."""
+    others, if it is made of LUTs. ``reads`` words are read at once, of as many copies; one
+    is enough of flip-flops."""
 
     depth: int
     width: int
     kind: str
+    reads: int = 1
 
 
 #: A ROM of up to so many words is made of LUTs.

@@ -144,8 +144,6 @@ def _area(area: dict) -> None:
             row += [f"{real:,}", f"{100 * (used - real) / real:+.1f} %" if real else "-"]
         made.add_row(*row)
     out.print(made)
-    if unknown := area.get("not_calibrated"):
-        out.print(f"no ±: not held against Yosys for: {plain(', '.join(unknown))}", soft_wrap=True)
     if more := area.get("register_file"):
         out.print(f"its register file, beside it, takes {more['lut']:,} LUT and {more['ff']:,} FF")
 

@@ -145,10 +145,9 @@ class SparseSpec(TiledSpec):
             Adder(address, constant=True),
             Adder(fold, 2, constant=True),
         ]
-        lanes = self.in_lanes * self.out_lanes
         for i, j in self.taps:
             width = self.strips.shapes[i][j][0] * self.tiles
-            parts += [Memory(self.depth, width, "bank")] * lanes
+            parts += [Memory(self.depth, width, "bank", self.out_lanes)] * self.in_lanes
         return [*parts, Register(self.word_bits)]
 
     def weight_fields(self) -> Iterator[tuple[np.ndarray, int]]:

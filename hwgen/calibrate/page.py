@@ -7,7 +7,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hwgen.cost.families import FAMILIES, UNCOVERED
+from hwgen.cost.families import FAMILIES
 from hwgen.report.plots import FAINT, INK, STYLE
 
 __all__ = ["markdown", "write_page"]
@@ -19,13 +19,15 @@ BAND = 0.2
 
 HEAD = """# Area: estimated and synthesised
 
-Written by `{command}` into `area.json`, and from that into this page. Yosys {yosys}.
+Written into `area.json`, and from that into this page, lastly by `{command}`. Families
+may have been measured one after the other: the command of each is in `hwgen/cost/constants.json`.
+Yosys {yosys}.
 
 The constants are fitted to some specs; table and plot are about others, drawn at random, which the
 fit has not seen, and about whole reference networks. Half of the relative errors are below the
 median, nine of ten below the 90th percentile. Counts of blocks are exact or wrong. Specs are of the
-sizes that plans for real networks have, from some tens of LUTs up. None are of {missing}:
-plans that have those are shown without an error.
+sizes that plans for real networks have, from some tens of LUTs up. Of the networks there are those
+that fit the board and whose plans are not so large that synthesis takes more than minutes.
 
 ![estimated against synthesised LUTs]({plot})
 """
@@ -43,10 +45,7 @@ def write_page(stored: Mapping, file: Path) -> list[Path]:
 def markdown(stored: Mapping, plot: str) -> str:
     """The page: a table of families, and one of the specs that are furthest off."""
     versions = stored["versions"]
-    missing = ", ".join(f"`{kind}`" for kind in sorted(UNCOVERED))
-    text = HEAD.format(
-        command=stored["command"], yosys=versions["yosys"], plot=plot, missing=missing
-    )
+    text = HEAD.format(command=stored["command"], yosys=versions["yosys"], plot=plot)
     families = stored["families"]
     return text + "\n".join(["", *_overview(families), *_missing(families), "", *_worst(families)])
 

@@ -147,7 +147,8 @@ def _times(at: At, process: Process) -> int:
 
 
 def _accesses(memory: Memory, reads: float, writes: float, family: str) -> Work:
-    read, written = reads * memory.width, writes * memory.width
+    bits = memory.width * memory.reads  # of all copies, which are written alike
+    read, written = reads * bits, writes * bits
     # A large memory is many blocks, of which each bit comes out of one.
     size = min(memory.depth * memory.width, FAMILIES[family].block_kbit << 10) / 8
     root = sqrt(size / ACCESS_BYTES)

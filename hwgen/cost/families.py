@@ -10,16 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-__all__ = ["CONSTANTS", "FAMILIES", "UNCOVERED", "Family"]
+__all__ = ["CONSTANTS", "FAMILIES", "Family"]
 
 #: The file of fitted constants, in this package.
 CONSTANTS = "constants.json"
-
-#: Engines that none of the specs on record is of: nothing is fitted to them, and nothing is known
-#: of how far off their estimates are.
-UNCOVERED = frozenset(
-    {"LeakySpec", "RateSpec", "ReadoutSpec", "SparseSpec", "SpikingSpec", "WinogradSpec"}
-)
 
 
 @dataclass(frozen=True)
@@ -28,7 +22,7 @@ class Family:
     multiplexer; depth and width of the cells of LUT memories (1: of flip-flops); ``block_kbit`` of
     the block RAM that ``bram`` counts. ``lut`` and ``ff`` by feature. ``expected_error``: by
     resource, the relative error that nine of ten estimates stay below; nothing before a family is
-    calibrated, and not of engines that are ``UNCOVERED``. DSP blocks and block RAMs are exact.
+    calibrated. DSP blocks and block RAMs are exact.
     """
 
     title: str

@@ -117,8 +117,8 @@ def features(parts: Iterable[Part], family: str) -> Counter[str]:
                 found["logic"] += luts
             case Memory(depth, width, kind) if memory_style(part, family) == "block":
                 found += _block(family, depth, width, kind)
-            case Memory(depth, width, kind):
-                found += _distributed(family, depth, width, kind)
+            case Memory(depth, width, kind, reads):
+                found += _distributed(family, depth, width, kind, reads)
             case _:
                 raise TypeError(f"not a part: {part!r}")
     return found
@@ -138,7 +138,7 @@ def _block(family: str, depth: int, width: int, kind: str) -> Counter[str]:
     return Counter(bram=units, row=(rows - 1) * width)
 
 
-def _distributed(family: str, depth: int, width: int, kind: str) -> Counter[str]:
+def _distributed(family: str, depth: int, width: int, kind: str, reads: int) -> Counter[str]:
     shape = FAMILIES[family]
     if kind == "rom":
         # Of few words, many bits are alike, and synthesis merges them: of two words, each bit is
@@ -148,4 +148,5 @@ def _distributed(family: str, depth: int, width: int, kind: str) -> Counter[str]
         return Counter(rom=distinct * pieces, read=distinct)
     read = 0 if kind in AT_ONCE else width
     rows = ceil(depth / shape.cell_depth)
-    return Counter(cell=rows * ceil(width / shape.cell_width), row=(rows - 1) * width, read=read)
+    cells = rows * ceil(width / shape.cell_width) * (1 if shape.cell_depth == 1 else reads)
+    return Counter(cell=cells, row=(rows - 1) * width * reads, read=read * reads)

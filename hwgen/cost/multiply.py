@@ -9,7 +9,7 @@ command hands to ``mul2dsp.v``.
 from dataclasses import dataclass
 from functools import cache
 
-from hwgen.primitives import Around, Part, Register
+from hwgen.primitives import Accumulator, Around, Mux, Part, Register
 
 __all__ = ["RULES", "Rules", "outside", "split"]
 
@@ -101,7 +101,8 @@ def outside(around: Around | None, family: str = "", whole: bool = False) -> lis
     or not blocks share an operand, they take in its register, and one before that; the register of
     a product; and what alone reads it, an adder with the register of the sum, also if that is added
     to. ``ice40_dsp`` takes a zero sign bit for a part of the operand, so that only registers of
-    signed operands are taken in; with unused high bits of a product, no accumulator is.
+    signed operands are taken in; with unused high bits of a product, no accumulator is, and what an
+    accumulator starts from is chosen outside.
     """
     if around is None:
         return []
@@ -113,4 +114,7 @@ def outside(around: Around | None, family: str = "", whole: bool = False) -> lis
         operands -= around.signed
         if whole:
             product, rounding = 0, ()
+            if not around.unsigned:
+                totals = [part for part in sums if isinstance(part, Accumulator)]
+                sums = tuple(Mux(part.width, 2, part.count) for part in totals)
     return [Register(operands + before + product), *sums, *rounding]

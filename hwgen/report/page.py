@@ -65,7 +65,6 @@ def _render(network: Network, plan: Plan, report: Mapping) -> str:
         resources=RESOURCES.values(),
         built=sum(plan.multipliers(role) for role in ("mac", "requantise")),
         area=_area(plan, report),
-        not_calibrated=report["area"].get("not_calibrated", []),
         block_kbit=FAMILIES[plan.board.family].block_kbit,
         cycles_note=cycles_note(report),
         interval_plot=Markup(plots.intervals(plan)),

@@ -1,8 +1,7 @@
 """``report.json``: estimates and, once run, measurements, each under its own name.
 
 What was not measured is null. ``area.expected_error`` is what nine of ten estimates stay below,
-relative, of LUTs and flip-flops; nothing where the family, or a stage, was not held against Yosys:
-``area.not_calibrated`` names such stages of a family that was.
+relative, of LUTs and flip-flops; nothing where the family was not held against Yosys.
 """
 
 import json
@@ -14,7 +13,7 @@ from types import NoneType
 
 from hwgen.cost import Area
 from hwgen.cost.energy import SPREAD
-from hwgen.cost.families import FAMILIES, UNCOVERED
+from hwgen.cost.families import FAMILIES
 from hwgen.plan import Plan
 
 __all__ = ["fresh", "merged", "read", "update", "write"]
@@ -59,8 +58,6 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
     the most and the worst as well; the latency is the worst.
     """
     data = plan.data
-    error = FAMILIES[plan.board.family].expected_error
-    unknown = _uncovered(plan) if error else []
     told = (
         {
             "frames": data.frames,
@@ -84,8 +81,7 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
         },
         "area": {
             "estimated": asdict(plan.area),
-            "expected_error": {} if unknown else dict(error),
-            "not_calibrated": unknown,
+            "expected_error": dict(FAMILIES[plan.board.family].expected_error),
             "register_file": asdict(plan.register_file),
             "synthesized": dict.fromkeys(asdict(Area())),
             "available": {name: getattr(plan.board, name) for name in asdict(Area())},
@@ -103,16 +99,6 @@ def fresh(name: str, plan: Plan, accuracy: Mapping[str, float | int | None]) -> 
         "simulation": None,
         **({"data": told} if told else {}),
     }
-
-
-def _uncovered(plan: Plan) -> list[str]:
-    """Stages whose engines no calibration covers, as ``conv2 (sparse)``."""
-    kinds = ((stage, type(stage.spec).__name__) for stage in plan.stages)
-    return [
-        f"{stage.node or stage.name} ({kind.removesuffix('Spec').lower()})"
-        for stage, kind in kinds
-        if kind in UNCOVERED
-    ]
 
 
 def _energy(plan: Plan) -> dict:

@@ -32,11 +32,12 @@ FPGA = {
     "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top {top}",
 }
 
-# Memories in blocks stay memories, the others become gates. Enables and resets of flip-flops
-# become gates too (dfflegalize), so that a flip-flop is a plain one.
+# Memories in blocks stay memories, the others become gates, and so do tables that Yosys finds in
+# the logic (proc_rom). Enables and resets of flip-flops become gates too (dfflegalize), so that a
+# flip-flop is a plain one.
 ASIC = """
 synth -flatten -top {top} -run begin:fine
-memory_map a:ram_style=distributed a:ram_style=logic %u
+memory_map t:$mem_v2 a:ram_style=block %d
 tee -q -o memories.il dump t:$mem_v2
 opt -fast -full
 techmap

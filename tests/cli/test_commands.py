@@ -108,23 +108,20 @@ def test_estimate(run):
     report = json.loads(run("estimate", "built", "--json").out)
     holds_every_key(report)
     assert all(row["reason"] for row in report["layers"])
-    # Of engines that were never held against Yosys, nothing is known.
-    assert report["area"]["expected_error"] == {}
-    assert "no ±: not held against Yosys for: 0 (winograd)\n" in tables[0].out
-    assert tables[0].out.count("±") == 1
+    assert report["area"]["expected_error"] == FAMILIES["ecp5"].expected_error
+    assert tables[0].out.count("±") == 2
 
 
 def test_estimate_says_how_far_off_it_may_be(run):
-    """Of a calibrated family and engines, how far off nine of ten estimates are at the most."""
-    outcome = run("estimate", "nets.py:small", "--engine", "direct")
-    report = json.loads(run("estimate", "nets.py:small", "--engine", "direct", "--json").out)
+    """Of a calibrated family, how far off nine of ten estimates are at the most."""
+    outcome = run("estimate", "nets.py:small")
+    report = json.loads(run("estimate", "nets.py:small", "--json").out)
     expected = FAMILIES["ecp5"].expected_error
     assert report["area"]["expected_error"] == expected
     for name in ("lut", "ff"):
         used = report["area"]["estimated"][name]
         assert f" {used:,} ± {100 * expected[name]:.0f} % " in outcome.out
     assert outcome.out.count("±") == 2, "blocks are exact"
-    assert "not held against Yosys" not in outcome.out
 
 
 def test_sim(run):

@@ -109,6 +109,32 @@ def test_an_sb_mac16_takes_in_registers_of_signed_operands():
     assert sliced.lut > area(outside, "ice40").lut  # the slice that is left to LUTs
 
 
+def test_an_sb_mac16_adds_up_products_of_signed_factors():
+    """Only what an accumulator starts from is chosen outside."""
+    sums = (Accumulator(20, 2), Register(40))
+    signed = Around(signed=32, product=36, sums=sums)
+    whole = area([Multiplier(9, 9, 2, product=18, around=signed)], "ice40")
+    assert whole == area([Mux(20, 2, 2)], "ice40") + Area(dsp=2)
+    unsigned = Around(signed=18, unsigned=16, product=36, sums=sums)
+    assert area([Multiplier(9, 9, 2, around=unsigned)], "ice40").ff > 40
+
+
+def test_sums_of_several_terms_cost_a_row_of_full_adders_each():
+    for family in FAMILIES:
+        two, three, four = (area([Adder(20, 5, terms=n)], family).lut for n in (2, 3, 4))
+        assert four - three > three - two > 0
+
+
+def test_copies_of_a_memory_in_flip_flops_share_them():
+    """Each word that is read takes LUTs to choose it, but not flip-flops of its own."""
+    one, two = Memory(32, 8, "bank"), Memory(32, 8, "bank", 2)
+    for family in ("ice40", "asic"):
+        assert area([two], family).ff == area([one], family).ff
+        assert area([two], family).lut > area([one], family).lut
+    for family in ("ecp5", "gowin", "xc7", "xcup"):
+        assert area([two], family) == area([one, one], family)
+
+
 def test_a_constant_costs_a_gate_multiplier_its_ones_only():
     every, few = (area([Multiplier(16, 12, ones=ones)], "asic").lut for ones in (None, 3))
     assert few == pytest.approx(every / 4, rel=0.01)

@@ -45,6 +45,7 @@ SCHEDULE = Schedule(
         (Multiplier(8, 4, 2), {"products": 12 * 2 * 32}),
         (SoftProduct(5, 3), {"products": 12 * 15}),
         (Adder(9, 2), {"sums": 12 * 18}),
+        (Adder(9, 2, terms=4), {"sums": 12 * 3 * 18}),
         (Accumulator(20, 3), {"sums": 12 * 60}),
         (Compare(7), {"sums": 12 * 7}),
         (Clip(20, 8, 2, 3), {"sums": 12 * 2 * 60}),
@@ -57,6 +58,7 @@ SCHEDULE = Schedule(
         (Memory(2048, 9, "ram"), {"read": 12 * 9, "written": 6 * 9}),
         (Memory(16, 8, "lutram"), {"read": 4 * 8, "written": 4 * 8}),
         (Memory(16, 8, "bank"), {"read": 12 * 8, "written": 6 * 8}),
+        (Memory(16, 8, "bank", 3), {"read": 12 * 24, "written": 6 * 24}),
     ],
 )
 def test_counts(part, counts):

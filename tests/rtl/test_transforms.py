@@ -23,3 +23,12 @@ def test_factors_are_powers_of_two(programme):
     for f, _, g, _ in programme.steps:
         assert f > 0 and f & (f - 1) == 0 and abs(g) & (abs(g) - 1) == 0
     assert len(programme.forms()) == len(programme.steps)
+
+
+@pytest.mark.parametrize("programme", [*INPUTS.values(), *RESULTS.values()])
+def test_sums_that_one_step_takes_are_part_of_it(programme):
+    """However steps are put together, as many additions are made."""
+    terms = programme.terms()
+    assert sum(n - 1 for n in terms if n) == len(programme.steps)
+    assert max(RESULTS[4, True].terms()) == 4  # 4 x0 + 2 x0 + 4 x6 + x8
+    assert max(INPUTS[2].terms()) == 2
