@@ -1,6 +1,7 @@
 """Whole networks with Winograd forced on every layer that can have it, in Verilator.
 
-python -m benchmarks.winograd_networks
+python -m benchmarks.winograd_networks                         # go on where it stopped
+python -m benchmarks.winograd_networks --networks fashion_cnn  # measure some again
 
 The integer network is that of direct convolution, and the golden model computes it so; every
 layer's stream is compared with it. Writes ``networks`` in ``docs/benchmarks/winograd.json``.
@@ -17,6 +18,7 @@ from benchmarks.layers import chosen
 from benchmarks.winograd import RESULT, keep
 from hwgen import flow
 from hwgen.network import Conv2d
+from hwgen.network.winograd import obstacle
 from hwgen.rtl_templates import WinogradSpec
 
 BOARD = "zcu104"
@@ -39,7 +41,9 @@ def measure(name: str, engine: str) -> dict:
     return {
         "network": name,
         "engine": engine,
-        "convolutions": sum(isinstance(node.op, Conv2d) for node in network.nodes),
+        "eligible": sum(
+            isinstance(node.op, Conv2d) and obstacle(node.op) is None for node in network.nodes
+        ),
         "by_winograd": sum(isinstance(stage.spec, WinogradSpec) for stage in planned.stages),
         "frames": FRAMES,
         "interval": found.free.interval,
@@ -52,11 +56,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.winograd_networks", description="Networks with Winograd forced"
     )
-    parser.add_argument("--networks", default=",".join(NETWORKS), help="by default all")
-    asked = chosen(parser.parse_args().networks, NETWORKS)
+    parser.add_argument("--networks", help="Measure these again: fashion_cnn,cifar_resnet8.")
+    options = parser.parse_args()
+    asked = chosen(options.networks, NETWORKS)
     written = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     found = {(row["network"], row["engine"]): row for row in written.get("networks", ())}
     for way in product(asked, ENGINES):
+        if options.networks is None and way in found:
+            continue
         found[way] = measure(*way)
         print(found[way], flush=True)
         keep(networks=[found[one] for one in product(NETWORKS, ENGINES) if one in found])

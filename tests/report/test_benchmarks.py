@@ -67,6 +67,15 @@ def test_committed_layers_are_exact_and_as_fast_as_foretold(name):
             assert row["simulated_cycles"] <= 1.05 * row["ideal_cycles"], row
 
 
+def test_committed_networks_with_winograd_forced_are_exact():
+    rows = json.loads((RESULTS / "winograd.json").read_text())["networks"]
+    ways = {(row["network"], row["engine"]) for row in rows}
+    assert {name for name, _ in ways} >= {"fashion_cnn", "cifar_resnet8"} and len(ways) == 4
+    for row in rows:
+        assert row["by_winograd"] == row["eligible"] > 0, row
+        assert row["bit_exact"] and row["cycles_exact"], row
+
+
 def test_committed_comparison_with_nngen_meets_its_bars():
     networks = json.loads((RESULTS / "nngen.json").read_text())["networks"]
     assert len(networks) == 2
