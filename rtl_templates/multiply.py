@@ -68,7 +68,8 @@ class Products:
 
     Weights of up to two bits are made in LUTs whatever the style, and so is what ``x_bipolar``
     factors do, bits that mean -1 and +1: they negate weights. Where weights are signs as well,
-    products are bits that mean the same, without a carry (``counted``).
+    products are bits that mean the same, without a carry (``counted``). Signed factors that are
+    never the least number of their bits (``x_least`` is false) may lend one without getting wider.
     """
 
     x_bits: int
@@ -79,6 +80,7 @@ class Products:
     pixels: int = 1
     lanes: int = 1
     x_bipolar: bool = False
+    x_least: bool = True
 
     def styled(self, style: Style) -> "Products":
         """The same products in another style."""
@@ -168,7 +170,8 @@ class Products:
         """Bits of the signed operands of a block of ``x`` factors and ``w`` weights, those of the
         style unless given. Weights lie a field apart, factors as far as all weights."""
         x, w = x or self.style.pixels, w or self.style.lanes
-        wide = (x - 1) * w * self.bits + self.x_bits + (x > 1 or not self.x_signed)
+        lends = x > 1 and self.x_least
+        wide = (x - 1) * w * self.bits + self.x_bits + (lends or not self.x_signed)
         return wide, (w - 1) * self.bits + self.w_bits
 
     def encode(self, words: np.ndarray) -> np.ndarray:
@@ -225,7 +228,7 @@ class Products:
         if self.latency > 1:  # packed factors are then registers as a whole
             parts.append(Register(w_packed))
             lent = self.pixels - ceil(self.pixels / self.style.pixels)
-            parts.append(Adder(self.x_bits + 1, lent * count))
+            parts.append(Adder(self.x_bits + self.x_least, lent * count))
             before, x = x + w, x + x_packed
         signs = {"signed": x + w} if self.x_signed else {"signed": w, "unsigned": x}
         around = Around(**signs, before=before, sums=tuple(sums))

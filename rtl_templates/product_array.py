@@ -47,7 +47,8 @@ def _packed(m, kind: Products, x, apart: int):
         return _side_by_side(x, apart)
     packed = [x[0]]
     for factor in x[1:]:
-        packed.append(factor - packed[-1][-1])  # the lower one borrows if it is negative
+        lent = factor - packed[-1][-1]  # the lower one borrows if it is negative
+        packed.append(lent if kind.x_least else _fit(lent, kind.x_bits))
     operand = _side_by_side(packed, apart).as_signed()
     return register(m, operand) if kind.latency > 1 else operand
 

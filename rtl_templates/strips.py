@@ -178,6 +178,11 @@ class Strips:
         limits = self.domain.limits
         return [[bits_for(*map(int, ends)) for ends in row] for row in limits]
 
+    def reaches_least(self, i: int, j: int) -> bool:
+        """Whether a tap may be the least number of its bits."""
+        bits, signed = self.shapes[i][j]
+        return not signed or bool(self.domain.limits[i, j, 0] == -1 << (bits - 1))
+
     def clips(self, i: int, j: int) -> bool:
         """Whether rounding leaves a tap wider than it may be."""
         shift = int(self.domain.shifts[i, j])

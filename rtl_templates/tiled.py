@@ -277,6 +277,7 @@ class TiledSpec(ABC):
                 Weights.TERNARY if few else Weights.INTEGER,
                 pixels=self.tiles,
                 lanes=self.product_lanes,
+                x_least=self.strips.reaches_least(*tap),
             )
             wide = bits if few else packed_bits(weights, bits, self.style)
             found[tap] = replace(plain, w_bits=wide, style=self.style)

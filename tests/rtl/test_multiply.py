@@ -78,9 +78,15 @@ def check(products, x, w):
     assert (np.array(found)[products.latency - 1 :][: len(x)] == expected).all()
 
 
+def factors(products):
+    """The least and the greatest one."""
+    lo, hi = range_of(products.x_bits, products.x_signed)
+    return lo + (products.x_signed and not products.x_least), hi
+
+
 def everything(products):
     """Every pair of operands."""
-    lo, hi = range_of(products.x_bits, products.x_signed)
+    lo, hi = factors(products)
     xs = list(pairs_of(range(lo, hi + 1), repeat=products.pixels))
     bottom = -(1 << (products.w_bits - 1))
     kinds = {Weights.SIGN: (-1, 1), Weights.TERNARY: (-1, 0, 1)}
@@ -97,7 +103,7 @@ def corners(products, count=300):
     made = []
     low = -(1 << (products.w_bits - 1)) + (products.style.lanes > 1)
     for (lo, hi), places in (
-        (range_of(products.x_bits, products.x_signed), products.pixels),
+        (factors(products), products.pixels),
         ((low, (1 << (products.w_bits - 1)) - 1), products.lanes),
     ):
         ends = rng.choice([lo, lo + 1, -1 if lo < 0 else 0, 0, 1, hi - 1, hi], (count, places))
@@ -113,6 +119,8 @@ SMALL = [
     *(Products(2, sign, 3, style=Style(pixels=x, lanes=w), pixels=x, lanes=w)
       for sign in (False, True) for x, w in ((1, 2), (2, 1), (2, 2), (1, 3), (3, 1))),
     Products(3, True, 3, style=Style(pixels=2), pixels=3),
+    *(Products(x, True, 3, style=Style(pixels=2, lanes=w), pixels=3, lanes=w, x_least=False)
+      for x, w in ((2, 1), (3, 1), (2, 2))),
     Products(3, False, 3, style=Style(lanes=2), lanes=3),
 ]  # fmt: skip
 
@@ -126,7 +134,8 @@ LARGE = [
     Products(8, False, 8, style=Style(lanes=2), lanes=2),
     Products(8, True, 8, style=Style(pixels=2), pixels=2),
     Products(4, False, 4, style=Style(pixels=2, lanes=2), pixels=3, lanes=3),
-    Products(10, True, 7, style=Style(pixels=2), pixels=2),
+    Products(10, True, 7, style=Style(pixels=2), pixels=2, x_least=False),
+    Products(9, True, 8, style=Style(pixels=2), pixels=2),
     *(Products(x, sign, w, style=SOFT, pixels=2, lanes=2)
       for x, w in ((8, 8), (16, 16), (5, 11), (12, 3)) for sign in (False, True)),
 ]  # fmt: skip

@@ -17,6 +17,7 @@ SHAPES = (
     Products(4, False, 4, pixels=2, lanes=3),
     Products(3, False, 3, pixels=2, lanes=2),
     Products(5, True, 4, pixels=3, lanes=1),
+    Products(10, True, 7, pixels=2, x_least=False),
     Products(16, False, 16),
     Products(8, False, 2, Weights.TERNARY, lanes=2),
 )
@@ -47,7 +48,7 @@ class Every(Elaboratable):
         return m
 
 
-@pytest.mark.parametrize("family", ["ecp5", "xc7", "xcup"])
+@pytest.mark.parametrize("family", ["ecp5", "gowin", "ice40", "xc7", "xcup"])
 def test_blocks_are_as_many_as_the_estimate_says(family, tmp_path):
     cases = [p.styled(style) for p in SHAPES for style in styles(p, family)]
     blocks = [area(p.primitives(), family).dsp for p in cases]
