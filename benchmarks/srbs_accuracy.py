@@ -95,8 +95,11 @@ def _write() -> None:
     accuracy, runs = {}, {}
     for network in NETWORKS:
         info = models.load(network).info
-        row = {"float": info["accuracy_percent"], "dense": info["integer_accuracy_percent"]}
-        details = {"float": _details(info)}
+        # Of trainings that are on record and no longer here, the record is kept.
+        row = dict(found.get("accuracy", {}).get(network, {}))
+        row |= {"float": info["accuracy_percent"], "dense": info["integer_accuracy_percent"]}
+        details = dict(found.get("accuracy_runs", {}).get(network, {}))
+        details["float"] = _details(info)
         for variant in VARIANTS:
             made = _read(network, variant)
             if made is not None:
@@ -112,7 +115,7 @@ def _write() -> None:
         "accuracy_machine": machine(),
         "accuracy_runs": runs,
     }
-    RESULT.write_text(json.dumps(found, indent=2) + "\n")
+    RESULT.write_text(json.dumps(found, indent=1) + "\n")
     TABLE.write_text("\n".join(_table(accuracy, runs)) + "\n")
 
 
