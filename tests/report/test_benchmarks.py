@@ -98,3 +98,20 @@ def test_whole_sparse_networks_are_exact_and_reach_what_was_aimed_at():
             for way, end in (("", "_simulated"), ("dense_winograd_", ""))
         )
         assert round(dense / sparse, 2) == some["speedup_over_dense_winograd"]
+
+
+def test_the_readme_says_what_is_on_record():
+    text = (HOME / "README.md").read_text().partition("## What it costs")[2]
+    networks = json.loads((RESULTS / "srbs.json").read_text())["networks"]
+    for row in networks.values():
+        assert row["bit_exact"] and row["cycles_exact"]
+        assert row["interval_simulated"] == row["interval_planned"]
+        assert f"{row['interval_simulated']:,}" in text
+        assert f"{row['speedup_over_dense_winograd']:.1f}" in text
+    for row in json.loads((RESULTS / "nngen.json").read_text())["networks"].values():
+        assert f"{row['ratios']['per_dsp_more']:.1f}" in text
+    families = json.loads((RESULTS / "area.json").read_text())["families"].values()
+    for end in (min, max):
+        assert f"{100 * end(row['lut_median_error'] for row in families):.2g}" in text
+        assert f"{100 * end(row['lut_p90_error'] for row in families):.0f}" in text
+    assert not any(row["dsp_mismatches"] or row["bram_mismatches"] for row in families)
