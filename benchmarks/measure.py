@@ -23,11 +23,15 @@ from hwgen.report import record
 from hwgen.sim.verilator import build_binary
 from hwgen.synth import route, synthesise
 from hwgen.synth.route import FAMILIES as ROUTED
+from hwgen.synth.tools import Overrun
 
 __all__ = ["Bench", "Prepared", "prepare"]
 
 #: Frames simulated, back to back: enough for a steady interval, and for seconds to mean something.
 FRAMES = 128
+
+#: Seconds that nextpnr may take.
+ROUTING = 3600
 
 #: The router strives for more than the board's clock, to show what there is; seeds are luck, so
 #: one is fixed.
@@ -137,17 +141,21 @@ class Bench:
         )
         return {"area": asdict(area), "seconds": round(perf_counter() - start, 1)}
 
-    def _route(self, folder: Path, planned: Plan) -> dict:
+    def _route(self, folder: Path, planned: Plan) -> dict | None:
         start = perf_counter()
-        routed = route(
-            folder / "rtl",
-            "accelerator",
-            planned.board.family,
-            planned.board.device,
-            target_mhz=TARGET * planned.board.clock_mhz,
-            seed=SEED,
-            progress=lambda what: self.progress(f"{self.name}: nextpnr, {what}"),
-        )
+        try:
+            routed = route(
+                folder / "rtl",
+                "accelerator",
+                planned.board.family,
+                planned.board.device,
+                target_mhz=TARGET * planned.board.clock_mhz,
+                seed=SEED,
+                progress=lambda what: self.progress(f"{self.name}: nextpnr, {what}"),
+                limit=ROUTING,
+            )
+        except Overrun:
+            return None
         found = asdict(routed) | {"clock_mhz": round(routed.clock_mhz, 2)}
         return found | {"seconds": round(perf_counter() - start, 1)}
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from hwgen.cost import Area
@@ -113,11 +114,13 @@ def route(
     target_mhz: float = 80.0,
     seed: int = 1,
     progress: tools.Progress | None = None,
+    limit: float = inf,
 ) -> Routed:
     """Place and route the Verilog in folder ``rtl``.
 
     ``target_mhz`` is what the router strives for; missing it is no error. ToolError when a tool
-    fails, for instance because the design does not fit; ValueError for another kind of device.
+    fails, for instance because the design does not fit, Overrun when nextpnr has not finished after
+    ``limit`` seconds; ValueError for another kind of device.
     """
     if family not in ROUTERS:
         raise ValueError(f"family must be one of {', '.join(ROUTERS)}, not {family!r}")
@@ -142,7 +145,7 @@ def route(
             *("--json", "netlist.json", "--report", "report.json"),
             *("--seed", str(seed), "--freq", str(target_mhz), "--timing-allow-fail"),
         ]
-        tools.run(command, folder, progress)
+        tools.run(command, folder, progress, limit)
         report = json.loads((folder / "report.json").read_text())
     if not report["fmax"]:
         raise ValueError(f"{top} has no path between flip-flops, so no clock to measure")

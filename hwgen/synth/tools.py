@@ -13,11 +13,14 @@ from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
+from threading import Timer
+from time import monotonic
 
 from hwgen.errors import Problem, ToolError, UserError
 
-__all__ = ["Progress", "ToolError", "nextpnr", "run", "yosys", "yosys_version"]
+__all__ = ["Overrun", "Progress", "ToolError", "nextpnr", "run", "yosys", "yosys_version"]
 
 #: Called with a line of text whenever a tool starts on something new.
 Progress = Callable[[str], None]
@@ -34,8 +37,15 @@ STEPS = re.compile(
 TAIL = 15
 
 
-def run(command: list[str], folder: Path, progress: Progress | None = None) -> None:
-    """Run ``command`` in ``folder``; ToolError unless it returns 0."""
+class Overrun(ToolError):
+    """A tool had not finished within its time."""
+
+
+def run(
+    command: list[str], folder: Path, progress: Progress | None = None, limit: float = inf
+) -> None:
+    """Run ``command`` in ``folder``; ToolError unless it returns 0, Overrun unless it does within
+    ``limit`` seconds."""
     tail: deque[str] = deque(maxlen=TAIL)
     with subprocess.Popen(
         command,
@@ -47,6 +57,9 @@ def run(command: list[str], folder: Path, progress: Progress | None = None) -> N
         errors="replace",
     ) as process:
         assert process.stdout is not None
+        began, watch = monotonic(), Timer(limit, process.kill)
+        if limit < inf:
+            watch.start()
         try:
             for line in process.stdout:
                 tail.append(line)
@@ -55,6 +68,10 @@ def run(command: list[str], folder: Path, progress: Progress | None = None) -> N
         except BaseException:  # an interrupt: the tool need not go on
             process.kill()
             raise
+        finally:
+            watch.cancel()
+    if process.returncode and monotonic() - began >= limit:
+        raise Overrun(f"{command[0]} had not finished after {limit:g} seconds")
     if process.returncode:
         raise ToolError(f"{command[0]} returned {process.returncode}:\n{''.join(tail)}")
 

@@ -1,5 +1,6 @@
 """Yosys and nextpnr on small designs: what they measure, and that estimates agree."""
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -195,3 +196,10 @@ def test_old_native_yosys_is_passed_over(tmp_path, monkeypatch):
         assert tools.yosys() == [str(old)]
     finally:
         tools.yosys.cache_clear()
+
+
+def test_a_tool_is_stopped_in_time(tmp_path):
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with pytest.raises(tools.Overrun, match="after 0.2 seconds"):
+        tools.run(sleep, tmp_path, limit=0.2)
+    tools.run([sys.executable, "-c", "pass"], tmp_path, limit=60)
