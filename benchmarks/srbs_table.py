@@ -86,7 +86,9 @@ def _layers(rows) -> list[str]:
             *(f"{row[key]:,}" for key in ("lut", "ff", "dsp", "bram")),
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "\\* The dense cycles of this layer are foretold, not yet simulated.", ""]
+    if not all(row["dense_simulated"] for row in rows):
+        lines += ["", "\\* The dense cycles of this layer are foretold, not yet simulated."]
+    lines.append("")
     best = [layer for layer, some in _by_layer(rows).items() if _direct_wins(some)]
     return [
         *lines,

@@ -200,6 +200,6 @@ def test_old_native_yosys_is_passed_over(tmp_path, monkeypatch):
 
 def test_a_tool_is_stopped_in_time(tmp_path):
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
-    with pytest.raises(tools.Overrun, match="after 0.2 seconds"):
+    with pytest.raises(tools.Overrun, match=r"after 0\.2 seconds"):
         tools.run(sleep, tmp_path, limit=0.2)
     tools.run([sys.executable, "-c", "pass"], tmp_path, limit=60)
