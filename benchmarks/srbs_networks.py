@@ -63,7 +63,10 @@ class Kept:
 
     def __init__(self, name: str, fresh: bool):
         self.name = name
-        self.known = {} if fresh else self._written().get(name, {})
+        written = self._written()
+        if fresh:
+            keep(networks={other: known for other, known in written.items() if other != name})
+        self.known = {} if fresh else written.get(name, {})
 
     def put(self, **parts) -> None:
         """Add ``parts``, and how much memory was in use so far."""

@@ -249,13 +249,33 @@ def test_no_fifo_can_lose_a_beat(engines):
         assert longer.interval == 16
 
 
+def test_a_rate_that_comes_and_goes_is_not_taken_for_steady():
+    """Beats that fall behind an even source never repeat; two frames may still end 16 apart."""
+    first = Process(
+        (15,),
+        (Take("i", {0: [3, 4, 5, 6, 8, 10, 12, 14]}),),
+        (Put("o", 1, 2, {0: [3, 4, 5, 9, 11, 12, 13, 14]}),),
+    )
+    second = Process(
+        (10,),
+        (Take("i", {0: [0, 1, 2, 3, 4, 5, 6, 8]}),),
+        (Put("o", 3, 2, {0: [0, 1, 2, 3, 4, 5, 6, 9]}),),
+    )
+    stages = row(Engine(first), Engine(second))
+    depths = needed_depths(stages)
+    assert depths == {("s1", 0): 2}
+    played = play_stages(with_fifos(stages, depths), 400)
+    assert played.ends[-1] - played.ends[199] == 200 * 16
+    assert timing(with_fifos(stages, depths)) == (played.latency, 16)
+
+
 def test_long_games_size_fifos_once(monkeypatch):
     """Then they are what a run at the best rate needs, and say so."""
     stages = row(EVEN, BURST, EVEN)
     least = needed_depths(stages)
     monkeypatch.setattr(hwgen.plan.depths, "MOST_WORK", 0)
     depths = needed_depths(stages)
-    assert all(depths[place] >= depth for place, depth in least.items())
+    assert all(depths[place] >= depth for place, depth in least.items()) and depths != least
     assert play_stages(with_fifos(stages, depths), FRAMES).interval == 16
     assert "where they come evenly, a frame in 16 cycles" in reason(stages, 16)
 
