@@ -44,7 +44,9 @@ def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
 
     def interval(depths: Mapping[Place, int], every: int) -> int | None:
         filled = with_fifos(stages, depths)
-        return _interval(play_stages(filled, MOST_FRAMES, until_steady=True, every=every))
+        played = play_stages(filled, MOST_FRAMES, until_steady=True, every=every)
+        # One that falls behind an even source is never steady, whatever its last two frames say.
+        return None if every and not played.period else _interval(played)
 
     def enough(depths: Mapping[Place, int], wanted: int | None) -> bool:
         """Whether the interval is what is ``wanted``; unless steady ``SOON``, it is not."""
@@ -132,7 +134,7 @@ def _held(
         schedules[names[place]] = Schedule({"move": move})
     wires = links(filled)
     played = play(schedules, wires, MOST_FRAMES, until_steady=True, every=best)
-    if _interval(played) != best:
+    if not played.period or played.interval != best:
         return None
     peaks = {link.source: peak for link, peak in zip(wires, played.peak, strict=True)}
     held = {place: peaks[names[place], "o"] for place in roomy}
