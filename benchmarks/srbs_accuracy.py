@@ -21,6 +21,7 @@ import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from benchmarks.command import run
 from benchmarks.machine import machine
 from hwgen import models
 from hwgen.compress import masks_of
@@ -171,4 +172,4 @@ def _draw(name: str, layer: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -17,8 +17,7 @@ from benchmarks.command import run
 from benchmarks.layers import chosen
 from benchmarks.winograd import RESULT, keep
 from hwgen import flow
-from hwgen.network import Conv2d
-from hwgen.network.winograd import obstacle
+from hwgen.plan.engines import why_not
 from hwgen.rtl_templates import WinogradSpec
 
 BOARD = "zcu104"
@@ -41,9 +40,7 @@ def measure(name: str, engine: str) -> dict:
     return {
         "network": name,
         "engine": engine,
-        "eligible": sum(
-            isinstance(node.op, Conv2d) and obstacle(node.op) is None for node in network.nodes
-        ),
+        "eligible": sum(why_not(node.op, engine) is None for node in network.nodes),
         "by_winograd": sum(isinstance(stage.spec, WinogradSpec) for stage in planned.stages),
         "frames": FRAMES,
         "interval": found.free.interval,
