@@ -14,7 +14,8 @@ from hwgen.emit import write_build
 from hwgen.errors import Problem, refuse
 from hwgen.network import Input, Network, Node
 from hwgen.plan import Plan
-from hwgen.plan.pipeline import Stage, steady
+from hwgen.plan.pipeline import Stage
+from hwgen.plan.rate import steady
 from hwgen.report import record
 from hwgen.sim import simulate
 

@@ -26,7 +26,7 @@ from hwgen.models import recipe
 from hwgen.models.mnist_snn.train import MORE_STEPS, TASK
 from hwgen.network import Network, SpikingLinear
 from hwgen.plan import Plan
-from hwgen.plan.pipeline import decided, play_stages
+from hwgen.plan.rate import decided, play_stages
 from hwgen.synth import route, synthesise
 
 RESULT = Path(__file__).parent.parent / "docs" / "benchmarks" / "spiking.json"

@@ -26,7 +26,8 @@ from hwgen.cost import area
 from hwgen.cost.energy import energy, work
 from hwgen.network import Conv2d, TensorType, WinogradConv2d
 from hwgen.network.srbs import SubRows
-from hwgen.plan.pipeline import Stage, steady
+from hwgen.plan.pipeline import Stage
+from hwgen.plan.rate import steady
 from hwgen.rtl_templates import SparseSpec
 from hwgen.rtl_templates.multiply import BLOCK
 

@@ -25,7 +25,7 @@ from hwgen.manifest import read_manifest
 from hwgen.model import Data, Model, ModelLike, find
 from hwgen.network import Network, StoreError, load_network
 from hwgen.plan import Engines, Plan, PlanError, check_names, plan, plan_from_json
-from hwgen.plan.pipeline import decided, play_stages, solo
+from hwgen.plan.rate import decided, play_stages, solo
 from hwgen.report import record
 from hwgen.report.page import write_page
 from hwgen.sim import Result, build_binary

@@ -3,17 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from hwgen.game import Played, play
-from hwgen.plan.pipeline import (
-    MOST_FRAMES,
-    Place,
-    Stage,
-    alike,
-    fifo_names,
-    links,
-    play_stages,
-    slowest,
-    with_fifos,
-)
+from hwgen.plan.pipeline import Place, Stage, fifo_names, links, with_fifos
+from hwgen.plan.rate import MOST_FRAMES, data_independent, play_stages, slowest
 from hwgen.schedule import Process, Put, Schedule, Take
 
 __all__ = ["needed_depths", "reason"]
@@ -40,7 +31,7 @@ def needed_depths(stages: Sequence[Stage]) -> dict[Place, int]:
     its latency with it, so that another may need less. In pipelines of more than ``MOST_WORK``,
     FIFOs are as deep as a run at the best rate needs them (``reason``).
     """
-    least, even = slowest(stages), alike(stages)
+    least, even = slowest(stages), data_independent(stages)
 
     def interval(depths: Mapping[Place, int], every: int) -> int | None:
         filled = with_fifos(stages, depths)

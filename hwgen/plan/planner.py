@@ -16,16 +16,8 @@ from hwgen.plan.choose import RESOURCES, Edge, choose
 from hwgen.plan.depths import needed_depths, reason
 from hwgen.plan.engines import Engines, allowed, differences, no_engine, reason_for
 from hwgen.plan.engines import check as check_engines
-from hwgen.plan.pipeline import (
-    Stage,
-    assemble,
-    decided,
-    outputs_of,
-    play_stages,
-    timing,
-    unique,
-    with_fifos,
-)
+from hwgen.plan.pipeline import Stage, assemble, outputs_of, unique, with_fifos
+from hwgen.plan.rate import decided, play_stages, timing
 from hwgen.plan.value import OnData, Plan
 
 __all__ = ["plan"]

@@ -20,7 +20,7 @@ from hwgen.frontend import quantise_input, read
 from hwgen.manifest import read_manifest
 from hwgen.network import Add, Concat, Conv2d, Input, Network, Node, Requantise, TensorType
 from hwgen.plan import Plan, plan, plan_from_json
-from hwgen.plan.pipeline import play_stages, steady
+from hwgen.plan.rate import play_stages, steady
 
 #: ``left`` goes through two layers before ``right`` meets it; ``scores`` is read inside, too.
 SOURCE = """

@@ -7,7 +7,8 @@ from hwgen.board import load_board
 from hwgen.errors import UserError
 from hwgen.network import Add, Concat, Conv2d, Input, Network, Node, Requantise, TensorType
 from hwgen.plan import plan, plan_from_json
-from hwgen.plan.pipeline import play_stages, steady, with_fifos
+from hwgen.plan.pipeline import with_fifos
+from hwgen.plan.rate import play_stages, steady
 
 ULX3S = load_board("ulx3s")
 

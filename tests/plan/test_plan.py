@@ -15,7 +15,8 @@ from hwgen.network import Conv2d, Input, MaxPool2d, Network, Node, Requantise, T
 from hwgen.network import Linear as Dense
 from hwgen.plan import PlanError, limits, plan, plan_from_json
 from hwgen.plan.depths import needed_depths, reason
-from hwgen.plan.pipeline import WORLD, Stage, play_stages, timing, with_fifos
+from hwgen.plan.pipeline import WORLD, Stage, with_fifos
+from hwgen.plan.rate import play_stages, timing
 from hwgen.primitives import Memory, memory_style
 from hwgen.rtl_templates import ConvSpec, FifoSpec
 from hwgen.schedule import Process, Put, Schedule, Take

@@ -15,7 +15,8 @@ from hwgen.plan import Plan, plan
 from hwgen.plan.choose import converter
 from hwgen.plan.depths import needed_depths
 from hwgen.plan.engines import NAMES
-from hwgen.plan.pipeline import Stage, assemble, outputs_of, steady, with_fifos
+from hwgen.plan.pipeline import Stage, assemble, outputs_of, with_fifos
+from hwgen.plan.rate import steady
 from hwgen.rtl_templates import ENGINES
 
 #: Multipliers of one engine: with more of the same, a network only takes longer to simulate.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hwgen.emit import write_build
 from hwgen.plan import plan_from_json
-from hwgen.plan.pipeline import decided, play_stages
+from hwgen.plan.rate import decided, play_stages
 from hwgen.sim import simulate, verilator
 
 sys.path.insert(0, str(Path(__file__).parent))
