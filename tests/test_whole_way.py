@@ -1,13 +1,17 @@
 """From a network that nobody has seen to verified Verilog."""
 
 import json
+from dataclasses import replace
+from math import ceil
 
 import numpy as np
 import pytest
 import torch
 
 from hwgen import flow
+from hwgen.board import load_board
 from hwgen.compress import Settings
+from hwgen.cost import Area
 
 NET = '''
 import torch
@@ -104,3 +108,15 @@ def test_fashion_cnn(tmp_path):
     result = flow.simulate(tmp_path / "x", frames=10)
     assert result.bit_exact
     assert result.cycles_exact
+
+
+def test_digits_mlp_fits_an_icebreaker(tmp_path):
+    report = flow.build("digits_mlp", out=tmp_path / "x", board="icebreaker")
+    assert report["fits"]
+    area, there = report["area"], load_board("icebreaker")
+    # With the registers beside it, and LUTs as far beyond the estimate as is to be expected.
+    both = Area(**area["estimated"]) + Area(**area["register_file"])
+    worse = replace(both, lut=ceil(both.lut * (1 + area["expected_error"]["lut"])))
+    assert worse.lut <= 5280 and worse.dsp <= 8 and worse.bram <= 30
+    assert worse.fits(there), worse.excess(there)
+    assert report["accuracy"]["integer"] >= report["accuracy"]["float"] - 0.3
