@@ -23,7 +23,7 @@ from hwgen.errors import Problem, UserError
 from hwgen.manifest import Manifest, Port, read_manifest, sha256
 from hwgen.network import Frames, Network, Node, save_network
 from hwgen.network.store import identity
-from hwgen.plan import Plan
+from hwgen.plan import Plan, plan_to_json
 
 __all__ = ["check_target", "write_build"]
 
@@ -110,7 +110,7 @@ def write_build(
     with _complete(folder) as partial:
         progress("saving the network")
         save_network(network, partial)
-        (partial / "plan.json").write_text(plan.to_json())
+        (partial / "plan.json").write_text(plan_to_json(plan))
         progress("writing Verilog")
         (partial / "rtl").mkdir()
         sources = []

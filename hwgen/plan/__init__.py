@@ -2,6 +2,7 @@
 
 from hwgen.plan.engines import Engines, check_names
 from hwgen.plan.planner import plan
-from hwgen.plan.value import Plan, PlanError, plan_from_json
+from hwgen.plan.text import PlanError, plan_from_json, plan_to_json
+from hwgen.plan.value import Plan
 
-__all__ = ["Engines", "Plan", "PlanError", "check_names", "plan", "plan_from_json"]
+__all__ = ["Engines", "Plan", "PlanError", "check_names", "plan", "plan_from_json", "plan_to_json"]

@@ -20,7 +20,7 @@ from hwgen.calibrate.prior import prior
 from hwgen.cost import Area, area, features
 from hwgen.cost.families import FAMILIES as SHAPES
 from hwgen.cost.model import of_features
-from hwgen.plan.value import PLUMBING
+from hwgen.plan.text import PLUMBING
 from hwgen.rtl_templates import ENGINES
 
 RECORD = Path(__file__).parents[2] / run.AREA

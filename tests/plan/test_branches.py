@@ -6,7 +6,7 @@ import pytest
 from hwgen.board import load_board
 from hwgen.errors import UserError
 from hwgen.network import Add, Concat, Conv2d, Input, Network, Node, Requantise, TensorType
-from hwgen.plan import plan, plan_from_json
+from hwgen.plan import plan, plan_from_json, plan_to_json
 from hwgen.plan.pipeline import with_fifos
 from hwgen.plan.rate import play_stages, steady
 
@@ -43,7 +43,7 @@ def test_a_residual_from_the_input(channels, fps):
     except UserError as error:
         assert "out of reach" in str(error)
         return
-    assert plan_from_json(made.to_json(), network) == made
+    assert plan_from_json(plan_to_json(made), network) == made
     if fps:
         assert made.frames_per_second >= fps
     played = steady(made.stages)

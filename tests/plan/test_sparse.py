@@ -20,7 +20,7 @@ from hwgen.network import (
     WinogradConv2d,
 )
 from hwgen.network.srbs import SubRows
-from hwgen.plan import plan, plan_from_json
+from hwgen.plan import plan, plan_from_json, plan_to_json
 from hwgen.rtl_templates import ConvSpec, SparseSpec, WinogradSpec
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -65,7 +65,7 @@ NETWORK = network()
 
 def built(engines, fps=None, board=BOARD):
     made = plan(NETWORK, board, fps=fps, engines=engines)
-    assert plan_from_json(made.to_json(), NETWORK).to_json() == made.to_json()
+    assert plan_to_json(plan_from_json(plan_to_json(made), NETWORK)) == plan_to_json(made)
     return {stage.node: stage for stage in made.stages if stage.node in ("a", "b", "c", "d")}
 
 
