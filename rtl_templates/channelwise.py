@@ -9,25 +9,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from amaranth import C, Module, Mux, Signal, signed
-from amaranth.lib import wiring
 
 from hwgen.beats import Beats, useful_lanes
 from hwgen.network import Conv2d, MaxPool2d, SumPool2d
 from hwgen.network.types import bits_for
 from hwgen.primitives import Accumulator, Adder, Compare, Hold, Part, Register
-from hwgen.rtl_templates.adders import Term, plus, tree_parts
-from hwgen.rtl_templates.memory import Rom, rom_part, words_of
+from hwgen.rtl_templates.adders import tree_parts
+from hwgen.rtl_templates.channelwise_array import Channelwise
+from hwgen.rtl_templates.memory import rom_part
 from hwgen.rtl_templates.multiply import BLOCK, Products, Style
-from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
-from hwgen.rtl_templates.product_array import multiplied
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.rtl_templates.styles import styles
-from hwgen.rtl_templates.window import Window, WindowReader
+from hwgen.rtl_templates.window import Window
 from hwgen.schedule import Process, Put, Schedule
 
-__all__ = ["Channelwise", "ChannelwiseSpec"]
+__all__ = ["ChannelwiseSpec"]
 
 
 @dataclass(frozen=True)
@@ -196,7 +193,7 @@ class ChannelwiseSpec:
         parts += tree_parts(products.bits, 1, 1, carries, **products.carried)
         return [*parts, *products.primitives(self.lanes, stored=weights.width), *sums]
 
-    def create(self, name: str = "channelwise") -> "Channelwise":
+    def create(self, name: str = "channelwise") -> Channelwise:
         return Channelwise(self, name)
 
     @staticmethod
@@ -218,87 +215,3 @@ class ChannelwiseSpec:
 
 def _is_depthwise(op: Conv2d) -> bool:
     return op.groups == op.input.channels == len(op.weights)
-
-
-class Channelwise(wiring.Component):
-    """The engine of ``ChannelwiseSpec``: a beat leaves ``spec.latency`` cycles after a last tap."""
-
-    def __init__(self, spec: ChannelwiseSpec, name: str):
-        self.spec, self.name = spec, name
-        super().__init__(ports(spec))
-
-    def elaborate(self, platform):
-        m = Module()
-        spec, source = self.spec, self.spec.op.input
-        process = spec.compute_process()
-        put = process.puts[0]
-        m.submodules.sequencer = sequencer = Sequencer(process)
-        m.submodules.window = window = WindowReader(spec.window, sequencer, spec.strides, column=4)
-        m.submodules.queue = queue = Queue(spec.outputs[0].width, put.depth)
-        wiring.connect(m, wiring.flipped(self.i), window.i)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
-        last = sequencer.selects(put.at)
-        m.d.comb += [
-            sequencer.step.eq(window.ready & (queue.room | ~last)),
-            queue.reserve.eq(sequencer.step & last),
-            queue.push.eq(delay(m, sequencer.step & last, spec.latency - 1, "last")),
-        ]
-        began = delay(m, sequencer.begins(3), spec.latency - 2, "first")
-        stepped = delay(m, sequencer.step, spec.latency - 2, "step")
-        taps = split(window.data, spec.outputs[0].values, source.bits, source.signed)
-        taps = [register(m, tap) for tap in taps]
-        if isinstance(spec.op, MaxPool2d):
-            results = [_best(m, tap, began, stepped) for tap in taps]
-        else:
-            fold = delay(m, sequencer.index[2], spec.latency - 4, "fold", reset_less=True)
-            terms: list[Term] = [(tap, None) for tap in taps]
-            if spec.multiplies:
-                weights = self._weights(m, sequencer)
-                made = [
-                    multiplied(m, spec.products, taps[n :: spec.lanes], [weights[n]])
-                    for n in range(spec.lanes)
-                ]
-                terms = [lane[pixel][0] for pixel in range(spec.pixels) for lane in made]
-            results = self._sums(m, terms, fold, began, stepped)
-        m.d.comb += queue.data.eq(join(results, spec.op.output.bits))
-        return m
-
-    def _weights(self, m, sequencer):
-        """Weight of each lane, two cycles after the step."""
-        spec = self.spec
-        bits = spec.weight_bits
-        rom = Rom(words_of(spec.weight_words(), bits), bits * spec.lanes, f"{self.name}_weights")
-        m.submodules.weights = rom
-        with m.If(sequencer.step):
-            again = sequencer.moves[0] | sequencer.moves[1] | sequencer.moves[-1]
-            m.d.sync += rom.address.eq(Mux(again, 0, rom.address + 1))
-        return [register(m, weight) for weight in split(rom.data, spec.lanes, bits, True)]
-
-    def _sums(self, m, terms, fold, began, stepped):
-        """Sums over the taps, each from what it starts from."""
-        spec = self.spec
-        words, bits = spec.first_words(), spec.first_bits
-        if not spec.stores_first:
-            firsts = [C(int(first), signed(bits)) for first in words[0]]
-        else:
-            m.submodules.firsts = rom = Rom(
-                words_of(words, bits), bits * spec.lanes, f"{self.name}_biases"
-            )
-            m.d.comb += rom.address.eq(fold)
-            firsts = [register(m, first) for first in split(rom.data, spec.lanes, bits, True)]
-        totals = []
-        for n, (term, carry) in enumerate(terms):
-            total = Signal(signed(spec.op.output.bits), reset_less=True, name=f"total{n}")
-            with m.If(stepped):
-                before = Mux(began, firsts[n % spec.lanes], total)
-                m.d.sync += total.eq(plus(before, term, carry))
-            totals.append(total)
-        return totals
-
-
-def _best(m, tap, began, stepped):
-    """The largest tap so far."""
-    best = Signal(tap.shape(), reset_less=True, name="best")
-    with m.If(stepped & (began | (tap > best))):
-        m.d.sync += best.eq(tap)
-    return best
