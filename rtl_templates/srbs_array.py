@@ -10,6 +10,7 @@ from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.sequencer import Sequencer
 from hwgen.rtl_templates.strip_reader import StripReader
 from hwgen.rtl_templates.tiled_array import TiledArray, waited
+from hwgen.rtl_templates.tiled_schedule import compute_process
 
 __all__ = ["Sparse"]
 
@@ -24,7 +25,7 @@ class Sparse(TiledArray):
         spec, strips = self.spec, self.spec.strips
         processes, rings = spec.store_schedule()
         m.submodules.reader = reader = StripReader(strips, processes["transform"])
-        spread, compute = processes["spread"], spec.compute_process()
+        spread, compute = processes["spread"], compute_process(spec)
         m.submodules.spread = spreads = Sequencer(spread)
         m.submodules.words = words = Level(rings["words"], spread.read, spreads)
         m.submodules.held = held = Level(rings["tiles"], compute.read, computes)

@@ -9,9 +9,6 @@ one sum.
 One group of tiles meets all output channels before the next one comes: so only two groups of
 transformed tiles are held, and only one of sums. Weights are read once for each group; keeping them
 for a whole strip instead would save reads, but hold a strip of transformed tiles.
-
-All processes decide at once; the data of each follow behind, by as many cycles as the pipelines
-before it take. So a ring's reader never overtakes its writer, and no pipeline has an enable.
 """
 
 from abc import ABC, abstractmethod
@@ -29,11 +26,11 @@ from hwgen.network.types import signed_bits
 from hwgen.primitives import Part
 from hwgen.rtl_templates.adders import levels
 from hwgen.rtl_templates.multiply import Products, Style, Weights, packed_bits
-from hwgen.rtl_templates.queue import depth_for
 from hwgen.rtl_templates.strips import Strips
 from hwgen.rtl_templates.tiled_parts import parts_of
+from hwgen.rtl_templates.tiled_schedule import schedule_of
 from hwgen.rtl_templates.transforms import Programme, exact_results
-from hwgen.schedule import Process, Put, Read, Schedule, Write
+from hwgen.schedule import Process, Schedule
 
 __all__ = ["Tap", "TiledSpec"]
 
@@ -215,44 +212,8 @@ class TiledSpec(ABC):
         """Slots of results of a strip."""
         return self.strips.groups * self.out_folds
 
-    def compute_process(self) -> Process:
-        """Walks strips, groups of tiles, output folds, input folds and slots."""
-        folds, slots = self.in_folds, self.slots
-        loops = (self.strips.strips, self.strips.groups, self.out_folds, folds, slots)
-        return Process(
-            loops,
-            write=Write("results", {3: (folds - 1,), 4: (slots - 1,)}),
-            read=Read("tiles", 2, self.held, (self.held,) * 3),
-        )
-
-    def drain_process(self) -> Process:
-        """Walks strips, rows, groups of tiles, pixels and output folds; puts what is on the map."""
-        height, width, _ = self.op.output.map_shape
-        strips, groups, m = self.strips.strips, self.strips.groups, self.domain.down.m
-        pixels = self.group_pixels // self.target_pixels
-        loops = (strips, m, groups, pixels, self.out_folds)
-        rows = _on_map(0, 1, strips, m, height - (strips - 1) * m)
-        left = (width - (groups - 1) * self.group_pixels) // self.target_pixels
-        columns = _on_map(2, 3, groups, pixels, left)
-        steps = strips * m * groups * pixels * self.out_folds
-        depth = depth_for(self.latency, max(1, self.ideal // steps))
-        return Process(
-            loops,
-            puts=tuple(
-                Put("o", self.latency, depth, down | across) for down in rows for across in columns
-            ),
-            read=Read("results", 1, self.strip, (self.strip, self.strip)),
-        )
-
     def schedule(self) -> Schedule:
-        store, rings = self.store_schedule()
-        processes = {
-            "fill": self.strips.fill_process(),
-            **store,
-            "compute": self.compute_process(),
-            "drain": self.drain_process(),
-        }
-        return Schedule(processes, {"lines": self.strips.lines, **rings, "results": 2 * self.strip})
+        return schedule_of(self)
 
     def folded(self, values: np.ndarray, fill: int = 0) -> np.ndarray:
         """``values`` (K, ...) as (output folds, out_lanes, ...); spare lanes hold ``fill``."""
@@ -326,12 +287,3 @@ class TiledSpec(ABC):
 
     def primitives(self) -> list[Part]:
         return parts_of(self)
-
-
-def _on_map(outer: int, inner: int, count: int, trip: int, left: int) -> list[dict]:
-    """``At``s of the loops ``outer`` and ``inner`` that leave out what is beyond ``left`` inner
-    steps of the last outer one."""
-    if left == trip:
-        return [{}]
-    last = {outer: (count - 1,), inner: range(left)}
-    return [{outer: range(count - 1)}, last] if count > 1 else [last]

@@ -13,6 +13,7 @@ from hwgen.rtl_templates.queue import Queue
 from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.sequencer import Pointer, Sequencer, deltas
 from hwgen.rtl_templates.tiled import Tap
+from hwgen.rtl_templates.tiled_schedule import compute_process, drain_process
 
 __all__ = ["TiledArray", "waited"]
 
@@ -47,7 +48,7 @@ class TiledArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec = self.spec
-        compute, drain = spec.compute_process(), spec.drain_process()
+        compute, drain = compute_process(spec), drain_process(spec)
         m.submodules.compute = computes = Sequencer(compute)
         m.submodules.drain = drains = Sequencer(drain)
         store, ready = self._store(m, computes)
@@ -75,7 +76,7 @@ class TiledArray(wiring.Component):
         """``[row][pixel of the group][lane]``: results, ``spec.made`` cycles after a last step."""
         spec, domain = self.spec, self.spec.domain
         # The same steps, when their tiles have come, or will soon have.
-        m.submodules.behind = behind = Sequencer(spec.compute_process())
+        m.submodules.behind = behind = Sequencer(compute_process(spec))
         behind_by = spec.strips.latency - self.ahead
         m.d.comb += behind.step.eq(delay(m, computes.step, behind_by, "behind"))
         half = Signal(name="half")
@@ -173,7 +174,7 @@ class TiledArray(wiring.Component):
     def _rows(self, m, drains, made, results):
         """What a step of the drain process puts, ``spec.made + 1`` cycles later."""
         spec = self.spec
-        drain, bits = spec.drain_process(), spec.op.output.bits
+        drain, bits = drain_process(spec), spec.op.output.bits
         m.submodules.drain_behind = behind = Sequencer(drain)
         m.d.comb += behind.step.eq(delay(m, drains.step, spec.made, "drain_behind"))
         moves = deltas(drain.loops, (0, 0, spec.out_folds, 0, 1), 0)

@@ -9,13 +9,14 @@ from hwgen.rtl_templates.adders import tree_parts
 from hwgen.rtl_templates.queue import Queue
 from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.sequencer import Pointer, Sequencer
+from hwgen.rtl_templates.tiled_schedule import compute_process, drain_process
 
 __all__ = ["parts_of"]
 
 
 def parts_of(spec: Any) -> list[Part]:
     """Parts of ``spec``, a ``TiledSpec``."""
-    compute, drain = spec.compute_process(), spec.drain_process()
+    compute, drain = compute_process(spec), drain_process(spec)
     outs = spec.out_lanes * spec.tiles
     slots, bits = 2 * spec.strip, spec.op.output.bits
     bank = spec.group_pixels * spec.out_lanes * bits

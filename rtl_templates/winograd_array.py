@@ -10,6 +10,7 @@ from hwgen.rtl_templates.product_array import multiplied
 from hwgen.rtl_templates.ring import Level
 from hwgen.rtl_templates.strip_reader import StripReader
 from hwgen.rtl_templates.tiled_array import TiledArray, waited
+from hwgen.rtl_templates.tiled_schedule import compute_process
 
 __all__ = ["Winograd"]
 
@@ -24,7 +25,7 @@ class Winograd(TiledArray):
         spec, strips = self.spec, self.spec.strips
         process = spec.store_schedule()[0]["transform"]
         m.submodules.reader = reader = StripReader(strips, process)
-        m.submodules.held = level = Level(2 * spec.held, spec.compute_process().read, computes)
+        m.submodules.held = level = Level(2 * spec.held, compute_process(spec).read, computes)
         m.submodules.tiles = ram = Ram(2 * spec.held, strips.word)
         wiring.connect(m, wiring.flipped(self.i), reader.i)
         m.d.comb += [
