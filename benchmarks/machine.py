@@ -2,12 +2,13 @@
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from hwgen import doctor
 
-__all__ = ["machine", "versions"]
+__all__ = ["machine", "stamp", "versions"]
 
 #: Packages whose version decides what comes out, or how long it takes, beside the tools that
 #: ``hwgen doctor`` lists.
@@ -39,3 +40,9 @@ def versions() -> dict[str, str]:
         wheel = " (WebAssembly)" if rows[tool].where.endswith("(WebAssembly)") else ""
         found[tool] = rows[tool].version + wheel
     return found
+
+
+@cache
+def stamp() -> dict[str, dict]:
+    """What says where and with what something was measured."""
+    return {"machine": machine(), "tools": versions()}

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.command import run
+from benchmarks.command import keep, run, stamped
 from benchmarks.layers import chosen
-from benchmarks.machine import machine, versions
 from benchmarks.networks import plain
 from hwgen import flow
 from hwgen.board import load_board
@@ -33,6 +32,13 @@ LUT_CYCLES, PER_DSP = 1 / 20, 2
 
 #: Frames simulated, back to back.
 FRAMES = 6
+
+NOTE = (
+    "Random weights; frames back to back at the steady interval. How each layer makes "
+    "its products, a block each, several in a block, or in LUTs (soft), is under products: "
+    "read the multiply-adds per DSP beside the LUTs. NNgen keeps weights in external memory, "
+    "hwgen in block RAM."
+)
 
 
 @dataclass(frozen=True)
@@ -110,19 +116,10 @@ def main() -> None:
     parser.add_argument("--networks", default=",".join(CASES), help="by default both")
     asked = chosen(parser.parse_args().networks, CASES)
     known = json.loads(RESULT.read_text())["networks"] if RESULT.exists() else {}
-    result = {
-        "command": "python -m benchmarks.nngen",
-        "machine": machine(),
-        "versions": versions(),
-        "note": "Random weights; frames back to back at the steady interval. How each layer makes "
-        "its products, a block each, several in a block, or in LUTs (soft), is under products: "
-        "read the multiply-adds per DSP beside the LUTs. NNgen keeps weights in external memory, "
-        "hwgen in block RAM.",
-    }
     for name in asked:
-        known[name] = measure(CASES[name])
-        result["networks"] = {one: known[one] for one in CASES if one in known}
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+        known[name] = stamped(RESULT, measure(CASES[name]))
+        ordered = {one: known[one] for one in CASES if one in known}
+        keep(RESULT, "python -m benchmarks.nngen", {}, note=NOTE, networks=ordered)
         print(name, json.dumps(known[name], indent=1), flush=True)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.machine import machine, versions
+from benchmarks.command import keep, stamped
 from benchmarks.spiking_curves import curves, plots, trained
 from benchmarks.spiking_growth import growth
 from hwgen import flow, models
@@ -158,27 +158,20 @@ def main(parts: tuple[str, ...], data: Path) -> None:
     if "trained" in parts:
         recipe.read_data(TASK, data)  # which says at once what is missing
     for part in (part for part in PARTS if part in parts):
-        if part == "growth":
-            _write(part, growth())
-        elif part == "networks":
-            _write(part, {name: network(name, case) for name, case in CASES.items()})
-        elif part == "curves":
-            _write(part, curves())
-        else:
-            _write(part, trained(data))
+        keep(RESULT, "python -m benchmarks.spiking", {}, **{part: measured(part, data)})
     found = json.loads(RESULT.read_text())
     drawn = plots(found["curves"], found.get("trained")) if "curves" in found else {}
     for name, text in drawn.items():
         RESULT.with_name(name).write_text(text)
 
 
-def _write(part: str, measured: Mapping | list) -> None:
-    """Put a part into the file, which keeps the others."""
-    found = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    found[part] = measured
-    ordered = {part: found[part] for part in PARTS if part in found}
-    text = json.dumps({**ordered, "machine": machine(), "versions": versions()}, indent=1)
-    RESULT.write_text(text + "\n")
+def measured(part: str, data: Path) -> Mapping | list:
+    """A part, each row of which, or all of it, says where it was measured."""
+    if part == "growth":
+        return [stamped(RESULT, row) for row in growth()]
+    if part == "networks":
+        return {name: stamped(RESULT, network(name, case)) for name, case in CASES.items()}
+    return stamped(RESULT, curves() if part == "curves" else trained(data))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ What the dense engine takes is read from ``winograd.json``. Writes its parts of
 
 import argparse
 import json
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,9 @@ DENSE = Path("docs/benchmarks/winograd.json")
 PATTERNS = {"vgg16": SubRows(16, 3), "resnet18": SubRows(16, 4)}
 CHANNELS = 64
 WAYS = ("srbs-f2",), ("srbs-direct",)
+
+#: Writes parts beside what else is known.
+keep = partial(command.keep, RESULT, "python -m benchmarks.srbs", {".md": markdown, ".svg": plot})
 
 #: Engine and mode of the dense rows that the sparse ones are held against.
 FAIR = "winograd-f2", "native"
@@ -105,7 +108,7 @@ def per_block(layer: str, engine: str, bits: tuple[int, int]) -> float:
 def measure(layer: str, engine: str) -> dict:
     """One row."""
     spec = smallest(layer, engine)
-    return {
+    row = {
         **described(layer, engine),
         "S": spec.pattern.length,
         "n": spec.pattern.kept,
@@ -116,6 +119,7 @@ def measure(layer: str, engine: str) -> dict:
         "ideal_cycles": spec.ideal,
         **simulated(spec),
     }
+    return command.stamped(RESULT, row)
 
 
 def completed(made: list[dict]) -> list[dict]:
@@ -169,11 +173,6 @@ def microjoules(spec, cycles: int) -> float:
     family = load_board(BOARD).family
     done = work(spec.primitives(), spec.schedule(), cycles, family)
     return round(energy(done, family).total / 1e6, 2)
-
-
-def keep(**parts) -> None:
-    """Write ``parts`` beside what else is known."""
-    command.keep(RESULT, "python -m benchmarks.srbs", markdown, plot, parts)
 
 
 def main() -> None:

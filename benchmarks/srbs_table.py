@@ -7,6 +7,7 @@ import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from benchmarks.command import made_on
 from hwgen.report.plots import STYLE
 
 __all__ = ["markdown", "plot", "speed_up"]
@@ -37,12 +38,11 @@ def speed_up(row: Mapping) -> float:
 
 def markdown(found: Mapping) -> str:
     """Tables of what was measured."""
-    machine, tools = found["machine"], found["tools"]
     lines = [
         "# Sub-row-balanced sparsity",
         "",
-        f"Written by `{found['command']}` from `srbs.json`, which it also wrote, with Verilator "
-        f"{tools['verilator']} on {machine['processor']}.",
+        f"Written by `{found['command']}` from `srbs.json`, which it also wrote, with "
+        f"{made_on(found, 'layers', 'networks')}.",
         "",
         *_layers(found.get("layers", ())),
         *_networks(found.get("networks", {})),

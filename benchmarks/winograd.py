@@ -13,6 +13,7 @@ lossless and with 8-bit weights in Winograd's domain, each with the fastest arra
 import argparse
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,11 @@ WAYS = (
     ("winograd-f4", "lossless"),
     ("winograd-f2", "native"),
     ("winograd-f4", "native"),
+)
+
+#: Writes parts beside what else is known.
+keep = partial(
+    command.keep, RESULT, "python -m benchmarks.winograd", {".md": markdown, ".svg": plot}
 )
 
 
@@ -86,7 +92,7 @@ def measure(layer: str, engine: str, mode: str) -> dict:
     """One row."""
     op = layer_op(layer, engine, mode)
     spec = fastest(op, engine)
-    return {
+    row = {
         **described(layer, engine),
         "mode": mode,
         "multipliers": spec.multipliers,
@@ -94,11 +100,7 @@ def measure(layer: str, engine: str, mode: str) -> dict:
         **simulated(spec),
         "dsp_packed": packed(spec, load_board(BOARD).family),
     }
-
-
-def keep(**parts) -> None:
-    """Write ``parts`` beside what else is known."""
-    command.keep(RESULT, "python -m benchmarks.winograd", markdown, plot, parts)
+    return command.stamped(RESULT, row)
 
 
 def main() -> None:

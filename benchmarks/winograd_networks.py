@@ -13,7 +13,7 @@ import tempfile
 from itertools import product
 from pathlib import Path
 
-from benchmarks.command import run
+from benchmarks.command import run, stamped
 from benchmarks.layers import chosen
 from benchmarks.winograd import RESULT, keep
 from hwgen import flow
@@ -61,7 +61,7 @@ def main() -> None:
     for way in product(asked, ENGINES):
         if options.networks is None and way in found:
             continue
-        found[way] = measure(*way)
+        found[way] = stamped(RESULT, measure(*way))
         print(found[way], flush=True)
         keep(networks=[found[one] for one in product(NETWORKS, ENGINES) if one in found])
 

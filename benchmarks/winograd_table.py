@@ -7,6 +7,7 @@ import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from benchmarks.command import made_on
 from hwgen.report.plots import STYLE
 
 __all__ = ["markdown", "plot", "speed_ups"]
@@ -45,12 +46,11 @@ def speed_ups(found: Mapping) -> dict[tuple[str, str], dict[str, tuple[float, fl
 
 def markdown(found: Mapping) -> str:
     """Tables of everything that was measured."""
-    machine, tools = found["machine"], found["tools"]
     lines = [
         "# Winograd against direct convolution",
         "",
         f"Written by `{found['command']}` from `winograd.json`, which it also wrote, with "
-        f"Verilator {tools['verilator']} on {machine['processor']}. 8 bits; each array is the "
+        f"{made_on(found, 'layers', 'networks')}. 8 bits; each array is the "
         f"fastest of at most {found['budget']} multipliers. Cycles are those between frames, "
         "simulated; areas are estimates for UltraScale+, DSP blocks with one product each and "
         "where products share them.",

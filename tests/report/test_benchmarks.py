@@ -1,7 +1,8 @@
 """The benchmark's own code: steps are not measured twice, and the table says what the JSON says."""
 
-import importlib.util
+import importlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,12 @@ import pytest
 HOME = Path(__file__).parents[2]
 RESULTS = HOME / "docs" / "benchmarks"
 
+sys.path.insert(0, str(HOME))
+
 
 def module(name: str):
-    """A file of ``benchmarks/``, which is not installed."""
-    spec = importlib.util.spec_from_file_location(name, HOME / "benchmarks" / f"{name}.py")
-    assert spec and spec.loader
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    """A module of ``benchmarks/``, which is not installed."""
+    return importlib.import_module(f"benchmarks.{name}")
 
 
 def test_a_step_is_measured_once(tmp_path):
@@ -45,6 +44,33 @@ def test_a_step_that_fails_is_not_kept(tmp_path):
     with pytest.raises(RuntimeError, match="no tool"):
         steps("route", "aa", broken)
     assert steps("route", "aa", lambda: 1) == 1
+
+
+def test_rows_keep_the_machine_and_the_tools_that_measured_them(tmp_path, monkeypatch):
+    command, file = module("command"), tmp_path / "rows.json"
+
+    def measured_with(version, name):
+        here = {"machine": {"processor": "slow"}, "tools": {"verilator": version}}
+        monkeypatch.setattr(command, "stamp", lambda: here)
+        known = json.loads(file.read_text())["rows"] if file.exists() else {}
+        rows = known | {name: command.stamped(file, {"cycles": 7})}
+        command.keep(file, "it", {".md": lambda found: command.made_on(found, "rows")}, rows=rows)
+        return json.loads(file.read_text())
+
+    measured_with("5.1", "a")
+    found = measured_with("5.2", "b")
+    assert found["tools"] == {"verilator": "5.1"} and found["rows"]["a"] == {"cycles": 7}
+    assert found["rows"]["b"]["tools"] == {"verilator": "5.2"}
+    assert file.with_suffix(".md").read_text() == "Verilator 5.1 on slow and 5.2 on slow"
+    assert command.measured_here(file, found["rows"]["b"])
+    assert not command.measured_here(file, found["rows"]["a"])
+    assert measured_with("5.1", "b")["rows"] == {"a": {"cycles": 7}, "b": {"cycles": 7}}
+
+
+@pytest.mark.parametrize("name", ["winograd", "srbs"])
+def test_committed_pages_are_those_of_the_committed_data(name):
+    found = json.loads((RESULTS / f"{name}.json").read_text())
+    assert module(f"{name}_table").markdown(found) == (RESULTS / f"{name}.md").read_text()
 
 
 def test_committed_table_is_that_of_the_committed_data():
