@@ -8,9 +8,7 @@ from hwgen.rtl_templates.adders import Term, plus
 from hwgen.rtl_templates.memory import Rom, words_of
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.product_array import multiplied
-from hwgen.rtl_templates.queue import Queue
-from hwgen.rtl_templates.sequencer import Sequencer
-from hwgen.rtl_templates.window import WindowReader
+from hwgen.rtl_templates.window_reader import reading
 
 __all__ = ["Channelwise"]
 
@@ -25,19 +23,8 @@ class Channelwise(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, source = self.spec, self.spec.op.input
-        process = spec.compute_process()
-        put = process.puts[0]
-        m.submodules.sequencer = sequencer = Sequencer(process)
-        m.submodules.window = window = WindowReader(spec.window, sequencer, spec.strides, column=4)
-        m.submodules.queue = queue = Queue(spec.outputs[0].width, put.depth)
-        wiring.connect(m, wiring.flipped(self.i), window.i)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
-        last = sequencer.selects(put.at)
-        m.d.comb += [
-            sequencer.step.eq(window.ready & (queue.room | ~last)),
-            queue.reserve.eq(sequencer.step & last),
-            queue.push.eq(delay(m, sequencer.step & last, spec.latency - 1, "last")),
-        ]
+        sequencer, window, queue, putting = reading(m, self, spec.compute_process(), column=4)
+        m.d.comb += queue.push.eq(delay(m, putting, spec.latency - 1, "last"))
         began = delay(m, sequencer.begins(3), spec.latency - 2, "first")
         stepped = delay(m, sequencer.step, spec.latency - 2, "step")
         taps = split(window.data, spec.outputs[0].values, source.bits, source.signed)

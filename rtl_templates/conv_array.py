@@ -9,9 +9,7 @@ from hwgen.rtl_templates.adders import counts, plus, tree
 from hwgen.rtl_templates.memory import Rom, words_of
 from hwgen.rtl_templates.pipeline import delay, join, ports, register, split
 from hwgen.rtl_templates.product_array import multiplied
-from hwgen.rtl_templates.queue import Queue
-from hwgen.rtl_templates.sequencer import Sequencer
-from hwgen.rtl_templates.window import WindowReader
+from hwgen.rtl_templates.window_reader import reading
 
 __all__ = ["Conv"]
 
@@ -30,19 +28,8 @@ class Conv(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, op = self.spec, self.spec.op
-        process = spec.compute_process()
-        put = process.puts[0]
-
-        m.submodules.sequencer = sequencer = Sequencer(process)
-        m.submodules.window = window = WindowReader(spec.window, sequencer, spec.strides, column=5)
-        m.submodules.queue = queue = Queue(spec.outputs[0].width, put.depth)
-        wiring.connect(m, wiring.flipped(self.i), window.i)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
-        first, last = sequencer.begins(4), sequencer.selects(put.at)
-        m.d.comb += [
-            sequencer.step.eq(window.ready & (queue.room | ~last)),
-            queue.reserve.eq(sequencer.step & last),
-        ]
+        sequencer, window, queue, putting = reading(m, self, spec.compute_process(), column=5)
+        first = sequencer.begins(4)
 
         # Memories: what a step addresses is there one cycle later.
         words = words_of(spec.weight_words(), spec.weight_bits)
@@ -54,7 +41,7 @@ class Conv(wiring.Component):
             m.d.sync += weights.address.eq(Mux(again, 0, weights.address + 1))
 
         stages = spec.latency - 1  # all but the queue
-        went = delay(m, sequencer.step & last, stages, "last")
+        went = delay(m, putting, stages, "last")
         began = delay(m, first, stages - 1, "first")
         stepped = delay(m, sequencer.step, stages - 1, "step")
         fold = sequencer.index[3]

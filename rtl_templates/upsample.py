@@ -13,7 +13,8 @@ from hwgen.primitives import Part
 from hwgen.rtl_templates.pipeline import delay, ports
 from hwgen.rtl_templates.queue import Queue, depth_for
 from hwgen.rtl_templates.sequencer import Sequencer
-from hwgen.rtl_templates.window import Window, WindowReader
+from hwgen.rtl_templates.window import Window
+from hwgen.rtl_templates.window_reader import reading
 from hwgen.schedule import Process, Put, Schedule
 
 __all__ = ["UpsampleSpec"]
@@ -122,17 +123,8 @@ class Upsampling(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec = self.spec
-        process = spec.compute_process()
-        m.submodules.sequencer = sequencer = Sequencer(process)
-        m.submodules.window = window = WindowReader(spec.window, sequencer, spec.strides, column=3)
-        m.submodules.queue = queue = Queue(spec.outputs[0].width, process.puts[0].depth)
-        wiring.connect(m, wiring.flipped(self.i), window.i)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
-        m.d.comb += [
-            sequencer.step.eq(window.ready & queue.room),
-            queue.reserve.eq(sequencer.step),
-            queue.push.eq(delay(m, sequencer.step, spec.latency - 1, "step")),
-        ]
+        _, window, queue, putting = reading(m, self, spec.compute_process(), column=3)
+        m.d.comb += queue.push.eq(delay(m, putting, spec.latency - 1, "step"))
         pixel = self.spec.inputs[0].width // spec.pixels
         copies = spec.op.factor[1] if spec.wide else 1
         m.d.comb += queue.data.eq(
