@@ -5,6 +5,7 @@ from collections.abc import Callable
 import click
 
 from hwgen.errors import Problem, UserError
+from hwgen.sweep.options import calibration
 
 __all__ = ["arguments", "network_options", "refuse_choices"]
 
@@ -51,13 +52,7 @@ def network_options(command: Callable) -> Callable:
         click.option("--bits", callback=bits, help="Weights and activations: 1 to 16, or a table."),
         click.option("--weights", callback=bits, help="Weights: 1 to 16, or conv1=4,default=8."),
         click.option("--activations", callback=bits, help="Activations, likewise."),
-        click.option(
-            "--calibration",
-            type=click.Choice(["minmax", "percentile", "mse"]),
-            default="mse",
-            show_default=True,
-            help="How activation ranges follow from the inputs seen.",
-        ),
+        calibration,
         click.option(
             "--engine",
             callback=engines,

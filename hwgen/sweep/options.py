@@ -5,10 +5,19 @@ from pathlib import Path
 
 import click
 
-__all__ = ["sweep_options"]
+__all__ = ["calibration", "sweep_options"]
 
 #: Of ``--train`` without a number.
 EPOCHS = 10
+
+#: The option of every command that quantises.
+calibration = click.option(
+    "--calibration",
+    type=click.Choice(["minmax", "percentile", "mse"]),
+    default="mse",
+    show_default=True,
+    help="How activation ranges follow from the inputs seen.",
+)
 
 
 def sweep_options(command: Callable) -> Callable:
@@ -33,13 +42,7 @@ def sweep_options(command: Callable) -> Callable:
             help="Real inputs, .npz (N, C, H, W), (N, C, L) or (N, F).",
         ),
         click.option("--test", metavar="FILE", help="Test set, .npz of images and labels."),
-        click.option(
-            "--calibration",
-            type=click.Choice(["minmax", "percentile", "mse"]),
-            default="mse",
-            show_default=True,
-            help="How activation ranges follow from the inputs seen.",
-        ),
+        calibration,
         click.option(
             "--out", type=click.Path(path_type=Path), help="Folder; build/sweep/NAME by default."
         ),
