@@ -86,16 +86,7 @@ def sim(folder, as_json, **options):
 def estimate(synth, as_json, **options):
     """Foretell cycles and area of MODEL, layer by layer; MODEL may be a build directory."""
     if Path(options["model"]).is_dir():
-        refuse_choices(
-            "board",
-            "calibrate",
-            "bits",
-            "weights",
-            "activations",
-            "engine",
-            "fps",
-            "max-port-width",
-        )
+        refuse_choices("synth", "as_json")
     from hwgen import flow
 
     chosen = arguments(options)

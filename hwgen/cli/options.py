@@ -75,9 +75,15 @@ def network_options(command: Callable) -> Callable:
     return command
 
 
-def refuse_choices(*names: str) -> None:
-    """UserError if the command line gives any of these options: a build has made its choices."""
-    given = [f"--{name}" for name in names if _is_given(name)]
+def refuse_choices(*but: str) -> None:
+    """UserError if the command line gives any option ``but`` these parameters: a build has made its
+    choices."""
+    options = click.get_current_context().command.params
+    given = [
+        option.opts[0]
+        for option in options
+        if isinstance(option, click.Option) and option.name not in but and _is_given(option.name)
+    ]
     if given:
         reason = f"a build is planned already, so {', '.join(given)} would change nothing"
         raise UserError(Problem(None, reason, "give the model instead of the build"))
