@@ -28,7 +28,7 @@ from hwgen.plan import Engines, Plan, PlanError, check_names, plan, plan_from_js
 from hwgen.plan.rate import decided, play_stages, solo
 from hwgen.report import record
 from hwgen.report.page import write_page
-from hwgen.sim import Result, build_binary
+from hwgen.sim import Result, build_binary, check_stall
 from hwgen.sim import simulate as run_simulation
 from hwgen.synth import synthesise
 
@@ -161,6 +161,7 @@ def simulate(
     when the simulator is missing or broke.
     """
     folder = Path(folder)
+    check_stall(stall)
     network, planned = load_build(folder)
     _read_report(folder)
     given = {name: array[:frames] for name, array in _given_frames(folder, network, images).items()}

@@ -1,7 +1,7 @@
 """Simulation of a build directory: Verilator builds, exact comparison, the place of a mistake."""
 
 from hwgen.sim.result import Deadlock, Mismatch, Result, Standing
-from hwgen.sim.run import simulate
+from hwgen.sim.run import check_stall, simulate
 from hwgen.sim.verilator import SimulationError, build_binary, environment
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "SimulationError",
     "Standing",
     "build_binary",
+    "check_stall",
     "environment",
     "simulate",
 ]

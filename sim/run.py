@@ -17,7 +17,10 @@ from hwgen.sim.locate import locate, locate_deadlock
 from hwgen.sim.result import Result
 from hwgen.sim.verilator import SimulationError, build_binary
 
-__all__ = ["simulate"]
+__all__ = ["check_stall", "simulate"]
+
+#: The largest share of cycles in which sources and sinks may be idle.
+MOST_STALL = 0.95
 
 #: Cycles of waveform kept before and after the first mistake.
 WINDOW = (300, 60)
@@ -47,8 +50,7 @@ def simulate(
 
     Raises UserError if directory and frames do not fit, SimulationError if the simulator broke.
     """
-    if not all(0 <= rate <= 0.95 for rate in stall):
-        raise ValueError(f"stall rates must be 0 to 0.95, not {stall}")
+    check_stall(*stall)
     build = Path(build).resolve()
     try:
         manifest, network = read_manifest(build), load_network(build)
@@ -140,6 +142,15 @@ def _frames(
         beats = np.frombuffer(data, np.uint8).reshape(-1, wire.stride)[: count * wire.beats.count]
         found[port.carries] = wire.beats.unpack(decode(wire, beats)).astype(np.int64)
     return found
+
+
+def check_stall(*rates: float) -> None:
+    """UserError unless sources and sinks may be idle as often as ``rates`` say."""
+    refuse(
+        Problem(None, f"{rate:g} is no share of idle cycles", f"give a stall of 0 to {MOST_STALL}")
+        for rate in rates
+        if not 0 <= rate <= MOST_STALL
+    )
 
 
 class _Run:

@@ -99,6 +99,7 @@ SIM = {
     ".": ". is no build directory; give a folder that hwgen build wrote",
     "built --images gone.npz": "gone.npz cannot be read: No such file or directory; check the path",
     "built --images bytes.npz": f"the inputs are uint8 of shape (8, 8, 8, 1); {WANTED}",
+    "built --stall nan": "nan is no share of idle cycles; give a stall of 0 to 0.95",
     "built --images three.npz": "input: takes (N, 8, 8, 1) after the channels are moved last, "
     "and was given (8, 8, 8, 3); give inputs as the network takes them",
 }
@@ -157,6 +158,22 @@ def test_an_estimate_of_no_network(run):
     assert run("estimate", "nothing").err == errors(
         f"there is no network 'nothing'; give a reference network ({', '.join(models.names())}), "
         "a .pt2 file, or file.py:function"
+    )
+
+
+CHOICES = "--calibration mse", "--approximate", "--max-port-width 8", "--board zcu104 --fps 9"
+
+
+@pytest.mark.parametrize("choices", CHOICES)
+def test_an_estimate_of_a_build_with_choices(run, stranger, choices):
+    """None is passed over in silence: whatever option is given, a build is planned already."""
+    given = ", ".join(word for word in choices.split() if word.startswith("--"))
+    refused(
+        run,
+        stranger,
+        f"estimate built {choices}",
+        f"a build is planned already, so {given} would change nothing; "
+        "give the model instead of the build",
     )
 
 
