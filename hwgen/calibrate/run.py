@@ -21,6 +21,8 @@ from hwgen.calibrate.networks import networks
 from hwgen.cost import Area, features
 from hwgen.cost.families import CONSTANTS, FAMILIES
 from hwgen.cost.model import of_features
+from hwgen.errors import Problem, UserError, together
+from hwgen.model import find
 from hwgen.rtl_templates import Spec
 from hwgen.synth import tools
 
@@ -76,10 +78,11 @@ def calibrate(
     ``seed``, and the reference networks ``models`` (all, unless given) on a board of the family.
     ``refit=False`` leaves the constants alone. ``jobs`` specs are synthesised at a time, as many as
     there are processors unless given, and networks one at a time. Returns what ``out`` then holds.
-    Raises ToolError when synthesis fails, UserError for unknown models.
+    Raises ToolError when synthesis fails; before that, UserError for unknown models, and where
+    ``out`` is something else.
     """
     jobs = jobs or os.cpu_count() or 1
-    stored = json.loads(out.read_text()) if out.exists() else {}
+    stored, *_ = together(lambda: _read(out), *(partial(find, name) for name in models or ()))
     known = stored.get("families", {})
     for family in families:
         seen = _cases(family, list(corpus(family, each)), progress)
@@ -189,6 +192,17 @@ def _store(family: str, constants: Mapping, result: Mapping, head: Mapping) -> N
     expected = {r: result[f"{r}_p90_error"] for r in ("lut", "ff")}
     tree["families"][family] = {**constants, "expected_error": expected, **head}
     _write(file, tree)
+
+
+def _read(out: Path) -> dict:
+    try:
+        stored = json.loads(out.read_text()) if out.exists() else {}
+        if isinstance(stored, dict) and isinstance(stored.get("families", {}), dict):
+            return stored
+    except ValueError:
+        pass
+    reason = f"{out} holds no comparison, so it is kept"
+    raise UserError(Problem(None, reason, "give another --out"))
 
 
 def _write(file: Path, tree: Mapping, row: str | None = None) -> None:

@@ -20,6 +20,7 @@ from hwgen.calibrate.prior import prior
 from hwgen.cost import Area, area, features
 from hwgen.cost.families import FAMILIES as SHAPES
 from hwgen.cost.model import of_features
+from hwgen.errors import UserError
 from hwgen.plan.text import PLUMBING
 from hwgen.rtl_templates import ENGINES
 
@@ -137,6 +138,23 @@ def test_what_was_measured_is_compared_and_fitted(tmp_path, monkeypatch):
     stored = json.loads(constants.read_text())["families"]["ecp5"]
     assert stored["expected_error"]["lut"] == found["lut_p90_error"]
     assert run.calibrate(["ecp5"], 2, 40, out=out, refit=False)["families"]["ecp5"] != found
+
+
+def test_mistakes_are_told_before_anything_is_synthesised(tmp_path, monkeypatch):
+    """A model that nobody knows is not passed over, like one too large, and a file is kept."""
+
+    def reached(*arguments):
+        raise AssertionError("a mistake got through")
+
+    monkeypatch.setattr(run, "measure", reached)
+    out = tmp_path / "notes.txt"
+    out.write_text("mine")
+    with pytest.raises(UserError) as told:
+        run.calibrate(["ecp5"], models=["nope", "digits_mlp"], out=out)
+    first, second = told.value.problems
+    assert str(first) == f"{out} holds no comparison, so it is kept; give another --out"
+    assert second.reason == "there is no network 'nope'"
+    assert out.read_text() == "mine"
 
 
 def test_the_error_that_is_shown_is_the_one_on_record():
