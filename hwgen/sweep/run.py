@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from math import prod
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from hwgen.frontend.spiking import is_spiking
 from hwgen.model import Data, Model, ModelLike, find
 from hwgen.sweep import measured
 from hwgen.sweep.job import Job, Progress
-from hwgen.sweep.labelled import load_test_set
+from hwgen.sweep.labelled import check_labels, load_test_set
 from hwgen.sweep.points import Point, bits, boards, chosen, rate, span
 from hwgen.sweep.store import Store
 from hwgen.sweep.table import Sweep
@@ -145,6 +146,9 @@ def _program(model: Model, taught: Training | None) -> fx.GraphModule:
     images = [model.calibration, *([] if model.test is None else [model.test[0]])]
     given = [frames_of(list(entries(program)), some) for some in images]
     found = [problem for some in given for problem in check_frames(program, some)]
+    shape = leaving(program)[0].meta.get("shape")
+    if model.test is not None and shape:
+        found += check_labels(model.test[1], prod(shape[1:]))
     refuse([*found, *problems(program), *(taught.problems(program) if taught else ())])
     return program
 

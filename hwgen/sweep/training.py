@@ -12,7 +12,7 @@ from hwgen.errors import Problem, UserError
 from hwgen.frontend.images import check_frames, frames_of
 from hwgen.frontend.program import entries, leaving
 from hwgen.sweep import inputs
-from hwgen.sweep.labelled import load_test_set
+from hwgen.sweep.labelled import check_labels, load_test_set
 
 __all__ = ["Training", "training"]
 
@@ -46,9 +46,8 @@ class Training:
         if len(shape) != 2:
             reason = f"its output has the shape {shape}"
             yield Problem(None, reason, "only classifiers, with outputs (N, classes), are trained")
-        elif self.labels.max() >= shape[1]:
-            reason = f"a label is {self.labels.max()}, and the network has {shape[1]} outputs"
-            yield Problem(None, reason, f"number the classes from 0 to {shape[1] - 1}")
+        else:
+            yield from check_labels(self.labels, shape[1])
 
     def __call__(
         self, quantised: fx.GraphModule, floats: fx.GraphModule, progress: Progress

@@ -42,6 +42,10 @@ MISTAKES = {
         {"test": "bare.npz"},
         "bare.npz holds no labels; save it with numpy.savez(images=..., labels=...)",
     ),
+    "labels beyond the outputs": (
+        {"test": "many.npz"},
+        "a label is 3, and the network has 3 outputs; number the classes from 0 to 2",
+    ),
     "labels": (
         {"test": "short.npz"},
         "short.npz holds 4 images and labels int64 (3,); give one whole number, 0 or more, for "
