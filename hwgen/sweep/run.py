@@ -147,7 +147,7 @@ def _program(model: Model, taught: Training | None) -> fx.GraphModule:
     given = [frames_of(list(entries(program)), some) for some in images]
     found = [problem for some in given for problem in check_frames(program, some)]
     shape = leaving(program)[0].meta.get("shape")
-    if model.test is not None and shape:
+    if model.test is not None and shape and None not in shape[1:]:
         found += check_labels(model.test[1], prod(shape[1:]))
     refuse([*found, *problems(program), *(taught.problems(program) if taught else ())])
     return program
