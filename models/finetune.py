@@ -3,13 +3,16 @@ NAME`.
 
 What comes out, beside the checkpoint that it starts from: `w4a4.pt2`, a fake-quantised program that
 `hwgen.frontend` reads, and `w4a4.json`, its accuracy and how it was made. One that keeps 4 of every
-16 weights is called `srbs75`, or `direct75` if not in Winograd's domain.
+16 weights is called `srbs75`, or `direct75` if not in Winograd's domain; so is one that keeps more
+in some layers and fewer in others, if three quarters of all weights are zero.
 """
 
 import importlib
 import shlex
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,7 +22,8 @@ import torch
 from rich.console import Console
 from torch import fx
 
-from hwgen.compress import Domain, Recipe, Settings, prune_srbs, quantize
+from hwgen.cli.options import bits
+from hwgen.compress import Domain, Recipe, Settings, masks_of, prune_srbs, quantize
 from hwgen.compress import train as train_quantised
 from hwgen.frontend import accuracy as integer_accuracy
 from hwgen.frontend import read
@@ -33,18 +37,23 @@ FITTED = 2048  # training images that weights are pruned and refitted on
 
 @dataclass(frozen=True)
 class Pruning:
-    """How many of every 16 weights are kept, and where: `compress.prune_srbs` says how."""
+    """How many of every 16 weights are kept, of all layers or by a table of them, and where:
+    `compress.prune_srbs` says how."""
 
-    n: int
+    n: int | dict[str, int]
     domain: Domain = "winograd"
     S: int = 16
     steps: int = 12
 
-    @property
-    def name(self) -> str:
-        """Of the files: `srbs75`, where three quarters are zero."""
-        kind = {"winograd": "srbs", "direct": "direct"}[self.domain]
-        return f"{kind}{100 - 100 * self.n // self.S - (100 * self.n % self.S > 0)}"
+    def name(self, program: fx.GraphModule) -> str:
+        """Of the files of a `program` pruned so: `srbs75`, where three quarters of the weights are
+        zero; by a table, of all of the network."""
+        if isinstance(self.n, int):
+            zero = Fraction(self.S - self.n, self.S)
+        else:
+            masks = masks_of(program).values()
+            zero = 1 - Fraction(sum(map(np.count_nonzero, masks)), sum(mask.size for mask in masks))
+        return f"{'srbs' if self.domain == 'winograd' else 'direct'}{int(100 * zero)}"
 
 
 @dataclass(frozen=True)
@@ -59,10 +68,10 @@ class Target:
     activations: int
     pruning: Pruning | None = None
 
-    @property
-    def name(self) -> str:
-        """Of the files."""
-        return self.pruning.name if self.pruning else f"w{self.weights}a{self.activations}"
+    def name(self, program: fx.GraphModule) -> str:
+        """Of the files of a `program` that is so."""
+        bits = f"w{self.weights}a{self.activations}"
+        return self.pruning.name(program) if self.pruning else bits
 
     def program(self, network: reference.Reference, images: np.ndarray) -> fx.GraphModule:
         """The network so, before it is trained. Pruning sees `images`, more than rounding needs:
@@ -137,7 +146,25 @@ def finetune(
         "torch_version": str(torch.__version__),
         "command": command,
     }
-    return finetuned.save(out, target.name, trained, images[:2], info)
+    return finetuned.save(out, target.name(program), trained, images[:2], info)
+
+
+def written(keep: int | Mapping[str, int]) -> str:
+    """`keep` as the command line takes it."""
+    if isinstance(keep, int):
+        return str(keep)
+    return ",".join(f"{layer}={count}" for layer, count in keep.items())
+
+
+def _kept(ctx, param, text: str | None) -> int | dict[str, int] | None:
+    """What `written` writes."""
+    kept = None if text is None else bits(ctx, param, text)
+    for count in kept.values() if isinstance(kept, dict) else [kept]:
+        if count is not None and not 1 <= count <= 16:
+            raise click.BadParameter(f"{count} of 16 weights cannot be kept")
+    if kept == 16:
+        raise click.BadParameter("16 of 16 weights are all of them")
+    return kept
 
 
 def command(name: str) -> click.Command:
@@ -147,7 +174,11 @@ def command(name: str) -> click.Command:
     @click.command(name=name, help=f"Train {name} further, on few bits or few weights.")
     @click.option("--weights", type=click.IntRange(1, 16), default=4, show_default=True)
     @click.option("--activations", type=click.IntRange(1, 16), default=4, show_default=True)
-    @click.option("--keep", type=click.IntRange(1, 15), help="So many of every 16 weights.")
+    @click.option(
+        "--keep",
+        callback=_kept,
+        help="So many of every 16 weights, 1 to 15, or a table: default=6,stage6.0=2.",
+    )
     @click.option(
         "--domain",
         type=click.Choice(get_args(Domain)),
@@ -177,7 +208,7 @@ def command(name: str) -> click.Command:
     def main(
         weights: int,
         activations: int,
-        keep: int | None,
+        keep: int | dict[str, int] | None,
         domain: Domain,
         epochs: int,
         seed: int,
@@ -190,7 +221,7 @@ def command(name: str) -> click.Command:
         words = ["python", "-m", "hwgen.models.finetune", name]
         words += ["--weights", str(weights), "--activations", str(activations)]
         if keep:
-            words += ["--keep", str(keep), "--domain", domain]
+            words += ["--keep", written(keep), "--domain", domain]
         words += ["--epochs", str(epochs), "--seed", str(seed), "--threads", str(threads)]
         torch.set_num_threads(threads)
         recipe = replace(task.finetune, epochs=epochs, seed=seed)

@@ -15,7 +15,7 @@ TASK = recipe.Task(
     read=data.read,
     folder=data.FOLDER,
     recipe=RECIPE,
-    finetune=compress.Recipe(epochs=15, peak_lr=1e-3, distil=0.9, bfloat16=True),
+    finetune=compress.Recipe(epochs=30, peak_lr=1e-3, distil=0.9, bfloat16=True),
     shipped_tests=500,
 )
 
