@@ -44,6 +44,7 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
 #: files.
 _FINETUNED = {
     "cifar_resnet8_w4a4": ("cifar_resnet8", "w4a4"),
+    "cifar_vgg_srbs75": ("cifar_vgg", "srbs75"),
     "fashion_vgg_srbs75": ("fashion_vgg", "srbs75"),
 }
 

@@ -25,11 +25,12 @@ from torch import fx
 from hwgen.cli.options import bits
 from hwgen.compress import Domain, Recipe, Settings, masks_of, prune_srbs, quantize
 from hwgen.compress import train as train_quantised
+from hwgen.errors import UserError
 from hwgen.frontend import accuracy as integer_accuracy
 from hwgen.frontend import read
 
 from . import augmentation, finetuned, load, reference
-from .recipe import Task, check_writable, data_option, networks, read_data, split
+from .recipe import Refused, Task, check_writable, data_option, networks, read_data, split
 from .training import bar
 
 FITTED = 2048  # training images that weights are pruned and refitted on
@@ -227,7 +228,10 @@ def command(name: str) -> click.Command:
         recipe = replace(task.finetune, epochs=epochs, seed=seed)
         target = Target(weights, activations, Pruning(keep, domain) if keep else None)
         command, console = shlex.join(words), Console()
-        info = finetune(task, folder, data, target, recipe, out or folder, command, console)
+        try:
+            info = finetune(task, folder, data, target, recipe, out or folder, command, console)
+        except UserError as error:
+            raise Refused(str(error)) from error
         click.echo(
             f"{info['integer_accuracy_percent']:.2f} % in integers on {info['accuracy_images']} "
             f"test images ({info['float_accuracy_percent']:.2f} % in float) after "

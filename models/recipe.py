@@ -130,7 +130,9 @@ def calibration_choice(count: int) -> np.ndarray:
     return np.sort(random.choice(count, min(CALIBRATION_COUNT, count), replace=False))
 
 
-class _UserError(click.ClickException):
+class Refused(click.ClickException):
+    """Ends a command with a message."""
+
     exit_code = 2
 
 
@@ -139,14 +141,14 @@ def read_data(task: Task, folder: Path | None) -> Dataset:
     try:
         return task.read(folder)
     except DataError as error:
-        raise _UserError(str(error)) from error
+        raise Refused(str(error)) from error
 
 
 def check_writable(folder: Path) -> None:
     """Ends the command at once, and not after the training, if it cannot write to `folder`."""
     existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if not os.access(existing, os.W_OK):
-        raise _UserError(f"cannot write to {existing}; name another folder.")
+        raise Refused(f"cannot write to {existing}; name another folder.")
 
 
 def data_option(task: Task) -> Callable[[Callable], Callable]:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from hwgen import models
-from hwgen.compress import Settings, compare, quantize
+from hwgen.compress import Settings, compare, masks_of, quantize
 from hwgen.frontend import accuracy, is_spiking, quantise_input, read
 from hwgen.models import finetune, measure, reference
 from hwgen.models.recipe import tasks
@@ -185,19 +186,30 @@ def test_trained_files_belong_together(trained, tmp_path):
         models.load("cifar_resnet8_w4a4", tmp_path)
 
 
-def test_sparse_network():
-    """Three quarters of the weights of all layers with sub-rows of 16 are zero, in integers."""
-    sparse = models.load("fashion_vgg_srbs75")
+SPARSE = {
+    "cifar_vgg_srbs75": ([6, 6, 6, 6, 2, 6], 1.0),
+    "fashion_vgg_srbs75": ([4, 4, 4, 4, 4], 0.5),
+}
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_sparse_network(name):
+    """Three quarters of the weights are zero, in integers: of every layer with sub-rows of 16 so
+    many are kept; and accuracy is within so many points of the dense float network's."""
+    sparse, (kept, points) = models.load(name), SPARSE[name]
     made = read(sparse.module)
     layers = [node.op for node in made if hasattr(node.op, "weights")]
-    assert [op.kind for op in layers] == ["conv2d", *["winograd_conv2d"] * 4, "linear"]
-    for op in layers[1:]:
-        check(tap_weights(op), SubRows(16, 4))
+    winograd = ["winograd_conv2d"] * (len(kept) - 1)
+    assert [op.kind for op in layers] == ["conv2d", *winograd, "linear"]
+    for op, n in zip(layers[1:], kept, strict=True):
+        check(tap_weights(op), SubRows(16, n))
+    zero = sum(np.count_nonzero(op.weights == 0) for op in layers)
+    assert zero >= 0.745 * sum(op.weights.size for op in layers)
     info = sparse.info
     assert info["accuracy_images"] == 10_000
-    assert info["integer_accuracy_percent"] >= info["float_accuracy_percent"] - 0.5
+    assert info["integer_accuracy_percent"] >= info["float_accuracy_percent"] - points
     few = slice(200)
-    network = models.load("fashion_vgg")
+    network = models.load(name.removesuffix("_srbs75"))
     choices = [
         one.compute(quantise_input(one, sparse.test_images[few])).argmax(1)
         for one in (made, read(quantize(network.module, network.calibration)))
@@ -223,6 +235,31 @@ def test_finetune_prunes(tmp_path):
     assert others and (first.weights != 0).mean() > 0.5, "it reads a map of one channel"
     for op in others:
         check(tap_weights(op), SubRows(16, 3))
+
+
+def test_finetune_prunes_by_table():
+    """What is kept of each layer may differ; the name tells how much of the network is zero."""
+    network = models.load("digits_mlp")
+    pruning = finetune.Pruning({"fc2": 2}, "direct", steps=1)
+    target = finetune.Target(8, 8, pruning)
+    program = target.program(network, network.calibration)
+    sizes = {name: mask.size for name, mask in masks_of(program).items()}
+    kept = sizes["fc1"] + sizes["fc2"] / 8
+    assert target.name(program) == f"direct{math.floor(100 * (1 - kept / sum(sizes.values())))}"
+    assert finetune.written(pruning.n) == "fc2=2"
+
+
+@pytest.mark.parametrize("keep", ["0", "16", "default=17", "fc1=4,fc1=8", "some"])
+def test_finetune_refuses(keep):
+    result = CliRunner().invoke(finetune.main, ["digits_mlp", "--keep", keep])
+    assert result.exit_code == 2
+    assert "--keep" in result.output
+
+
+def test_finetune_refuses_layers():
+    result = CliRunner().invoke(finetune.main, ["digits_mlp", "--keep", "fc1=4"])
+    assert result.exit_code == 2
+    assert "fc1: cannot be pruned: it has 1 input channels" in result.output
 
 
 def test_finetune_command(tmp_path):
