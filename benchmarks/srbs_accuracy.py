@@ -37,25 +37,24 @@ class Variant:
     epochs: int | None = None
 
 
-EVEN = {
-    "srbs50": Variant(Pruning(8)),
-    "srbs75": Variant(Pruning(4)),
-    "srbs81": Variant(Pruning(3)),
-    "direct50": Variant(Pruning(8, "direct")),
-    "direct75": Variant(Pruning(4, "direct")),
-    "direct81": Variant(Pruning(3, "direct")),
-}
 VARIANTS: dict[str, dict[str, Variant]] = {
     "cifar_vgg": {
-        "srbs50": Variant(Pruning(8), 3),
+        "srbs50": Variant(Pruning(8), 2),
         "srbs75": Variant(Pruning({"default": 6, "stage6.0": 2})),
         "srbs75_even": Variant(Pruning(4), 15),
-        "srbs81": Variant(Pruning(3), 10),
-        "direct50": Variant(Pruning(8, "direct"), 3),
-        "direct75": Variant(Pruning(4, "direct"), 8),
-        "direct81": Variant(Pruning(3, "direct"), 8),
+        "srbs81": Variant(Pruning(3), 6),
+        "direct50": Variant(Pruning(8, "direct"), 2),
+        "direct75": Variant(Pruning(4, "direct"), 2),
+        "direct81": Variant(Pruning(3, "direct"), 4),
     },
-    "fashion_vgg": EVEN,
+    "fashion_vgg": {
+        "srbs50": Variant(Pruning(8), 2),
+        "srbs75": Variant(Pruning(4)),
+        "srbs81": Variant(Pruning(3)),
+        "direct50": Variant(Pruning(8, "direct"), 2),
+        "direct75": Variant(Pruning(4, "direct"), 3),
+        "direct81": Variant(Pruning(3, "direct"), 3),
+    },
 }
 #: Columns of the table.
 ORDER = ("float", "dense", *VARIANTS["cifar_vgg"])
