@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ from benchmarks.machine import machine
 from hwgen import models
 from hwgen.compress import masks_of
 from hwgen.models.finetune import Pruning, written
+from hwgen.report.plots import STYLE
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,8 @@ def _draw(name: str, layer: str) -> None:
     figure.suptitle(f"{name}, {layer}: {pattern}", fontsize=10)
     figure.supxlabel("input channels, cut into sub-rows", fontsize=9)
     figure.supylabel(f"output channels 0 to {shown - 1}", fontsize=9)
-    figure.savefig(PICTURE, metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": STYLE["svg.hashsalt"]}):
+        figure.savefig(PICTURE, metadata={"Date": None})
 
 
 if __name__ == "__main__":
