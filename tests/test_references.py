@@ -214,7 +214,7 @@ def test_sparse_network(name):
         one.compute(quantise_input(one, sparse.test_images[few])).argmax(1)
         for one in (made, read(quantize(network.module, network.calibration)))
     ]
-    assert (choices[0] == choices[1]).mean() > 0.95
+    assert (choices[0] == choices[1]).mean() > 0.9
     differences = compare(sparse.module, made, sparse.test_images[:16])
     assert max(difference.largest for difference in differences.values()) <= 1
 
