@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
+from hwgen.synth import LARGE
+
 __all__ = ["markdown"]
 
 RESOURCES = ("lut", "ff", "dsp", "bram")
@@ -21,7 +23,8 @@ def markdown(found: Mapping) -> str:
         + ", ".join(f"{name} {found['tools'][name]}" for name in TOOLS)
         + ".",
         "",
-        "A clock that is assumed was not checked by any tool; nextpnr is given an hour. Seconds to "
+        f"Designs of more than {LARGE:,} LUTs are synthesised stage by stage, others as a whole. A "
+        "clock that is assumed was not checked by any tool; nextpnr is given an hour. Seconds to "
         "build the simulator: from nothing, Verilator's own library included. Frames simulated a "
         "second: without stalls, every layer's stream compared with the golden model.",
     ]

@@ -22,9 +22,9 @@ import torch
 from rich.console import Console
 from torch import fx
 
-from hwgen.cli.options import bits
 from hwgen.compress import Domain, Recipe, Settings, masks_of, prune_srbs, quantize
 from hwgen.compress import train as train_quantised
+from hwgen.compress.settings import by_layer
 from hwgen.errors import UserError
 from hwgen.frontend import accuracy as integer_accuracy
 from hwgen.frontend import read
@@ -159,9 +159,14 @@ def written(keep: int | Mapping[str, int]) -> str:
 
 def _kept(ctx, param, text: str | None) -> int | dict[str, int] | None:
     """What `written` writes."""
-    kept = None if text is None else bits(ctx, param, text)
+    if text is None:
+        return None
+    try:
+        kept = by_layer(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
     for count in kept.values() if isinstance(kept, dict) else [kept]:
-        if count is not None and not 1 <= count <= 16:
+        if not 1 <= count <= 16:
             raise click.BadParameter(f"{count} of 16 weights cannot be kept")
     if kept == 16:
         raise click.BadParameter("16 of 16 weights are all of them")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import click
 
+from hwgen.compress.settings import by_layer
 from hwgen.errors import Problem, UserError
 from hwgen.sweep.options import calibration
 
@@ -15,17 +16,9 @@ def bits(ctx, param, text: str | None):
     if text is None:
         return None
     try:
-        if "=" not in text:
-            return int(text)
-        pairs = [entry.rsplit("=", 1) for entry in text.split(",")]
-        table = {name.strip(): int(number) for name, number in pairs}
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is neither a number nor a table such as conv1=4,default=8"
-        ) from None
-    if len(table) < len(pairs):
-        raise click.BadParameter(f"{text!r} names a layer twice")
-    return table
+        return by_layer(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def engines(ctx, param, text: str):

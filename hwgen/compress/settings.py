@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from hwgen.errors import Problem, refuse
 
-__all__ = ["Calibration", "Settings"]
+__all__ = ["Calibration", "Settings", "by_layer"]
 
 Calibration = Literal["minmax", "percentile", "mse"]
 Bits = int | Mapping[str, int]
@@ -79,6 +79,24 @@ class Settings:
                 f"calibration {self.calibration!r} is unknown",
                 f"use one of {', '.join(get_args(Calibration))}",
             )
+
+
+def by_layer(text: str) -> int | dict[str, int]:
+    """A number, or a table by layer, as people write them: ``8``, ``conv1=4,fc=8,default=6``.
+
+    Raises ValueError.
+    """
+    try:
+        if "=" not in text:
+            return int(text)
+        pairs = [entry.rsplit("=", 1) for entry in text.split(",")]
+        table = {name.strip(): int(number) for name, number in pairs}
+    except ValueError:
+        reason = f"{text!r} is neither a number nor a table such as conv1=4,default=8"
+        raise ValueError(reason) from None
+    if len(table) < len(pairs):
+        raise ValueError(f"{text!r} names a layer twice")
+    return table
 
 
 def _look_up(bits: Bits, layer: str) -> int:

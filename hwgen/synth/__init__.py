@@ -2,6 +2,6 @@
 
 from hwgen.synth.route import Routed, route
 from hwgen.synth.tools import ToolError
-from hwgen.synth.yosys import synthesise
+from hwgen.synth.yosys import LARGE, synthesise
 
-__all__ = ["Routed", "ToolError", "route", "synthesise"]
+__all__ = ["LARGE", "Routed", "ToolError", "route", "synthesise"]

@@ -48,14 +48,27 @@ opt_clean
 """
 
 
-def synthesise(rtl: Path, top: str, family: str, progress: tools.Progress | None = None) -> Area:
-    """Area of the Verilog in folder ``rtl``, with module ``top`` and all beneath it flattened.
+#: LUTs up to which a design is synthesised as a whole: far above, ABC needs more than the 4 GB that
+#: Yosys in WebAssembly has.
+LARGE = 100_000
+
+
+def synthesise(
+    rtl: Path,
+    top: str,
+    family: str,
+    progress: tools.Progress | None = None,
+    apart: bool = False,
+) -> Area:
+    """Area of the Verilog in folder ``rtl``, with module ``top`` and all beneath it flattened; or,
+    with ``apart``, each module right beneath it, which takes less memory and, where modules hand
+    on registers, as many cells, give or take one in a hundred. Gates are made of the whole.
 
     ``family`` is one of ``board.FAMILIES``. ToolError when Yosys refuses the Verilog;
     UserError for odd file names; ValueError for a netlist with cells that we cannot count.
     """
     with workspace(rtl) as folder:
-        return netlist(folder, top, family, progress)
+        return netlist(folder, top, family, progress, apart)
 
 
 @contextmanager
@@ -76,15 +89,25 @@ def workspace(rtl: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def netlist(folder: Path, top: str, family: str, progress: tools.Progress | None = None) -> Area:
+def netlist(
+    folder: Path,
+    top: str,
+    family: str,
+    progress: tools.Progress | None = None,
+    apart: bool = False,
+) -> Area:
     """Area of a workspace, as ``count_cells`` synthesises it."""
-    return cells.count(count_cells(folder, top, family, progress), family)
+    return cells.count(count_cells(folder, top, family, progress, apart), family)
 
 
 def count_cells(
-    folder: Path, top: str, family: str, progress: tools.Progress | None = None
+    folder: Path,
+    top: str,
+    family: str,
+    progress: tools.Progress | None = None,
+    apart: bool = False,
 ) -> dict[str, int]:
-    """Cells by type, after synthesis in a workspace.
+    """Cells by type, after synthesis in a workspace, as a whole or ``apart``.
 
     Where nextpnr knows the family, the netlist stays there as ``netlist.json``.
     """
@@ -95,11 +118,13 @@ def count_cells(
     sources = " ".join(file.name for file in sorted(folder.glob("*.v")))
     if not sources:
         raise ValueError(f"no Verilog in {folder}")
+    parts = _beneath(folder, top) if apart and family in FPGA else []
     commands = [
         # Deferred: rom.v with its default parameters would look for a file that is not there.
         f"read_verilog -sv -defer {sources}",
         f"hierarchy -check -top {top}",
         "chformal -remove",  # assertions are for simulation
+        *(f"setattr -mod -set keep_hierarchy 1 {part}" for part in parts),
         script(top, family),
         "tee -q -o stat.json stat -json",
     ]
@@ -108,7 +133,13 @@ def count_cells(
     counted = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
     if family == "asic":
         counted[cells.MACRO] = _macros((folder / "memories.il").read_text())
-    return counted
+    return {kind: count for kind, count in counted.items() if kind not in parts}
+
+
+def _beneath(folder: Path, top: str) -> list[str]:
+    """The modules right beneath ``top``, which Amaranth names ``top.part``."""
+    text = "\n".join(file.read_text() for file in sorted(folder.glob("*.v")))
+    return re.findall(rf"^module \\({re.escape(top)}\.\w+) ", text, re.MULTILINE)
 
 
 def script(top: str, family: str) -> str:

@@ -103,6 +103,30 @@ def test_a_small_design_on_every_family(tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
+STAGE = """
+module \\top.{name} (input clk, input [8:0] x, output reg [8:0] y);
+reg [8:0] held;
+always @(posedge clk) begin held <= x; y <= held * held + x; end
+endmodule
+"""
+STAGES = """
+module top(input clk, input [8:0] x, output [8:0] y);
+wire [8:0] between;
+\\top.first first(clk, x, between);
+\\top.second second(clk, between, y);
+endmodule
+"""
+
+
+@pytest.mark.parametrize("family", ["ecp5", "xcup"])
+def test_modules_apart_take_as_many_cells(tmp_path, family):
+    text = "".join(STAGE.format(name=name) for name in ("first", "second")) + STAGES
+    (tmp_path / "top.v").write_text(text)
+    whole, apart = (synthesise(tmp_path, "top", family, apart=apart) for apart in (False, True))
+    assert whole.lut > 0 and whole.ff > 0
+    assert apart == whole
+
+
 def test_asic_counts_block_memories_apart(tmp_path):
     text = MEMORY.format(n=0, depth=1024, width=37, init="", write="if (w) words[wa] <= d;", top=9)
     (tmp_path / "top.v").write_text(text)
