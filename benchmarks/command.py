@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.machine import stamp
-from hwgen.errors import UserError
+from hwgen.errors import ToolError, UserError
 
 __all__ = ["keep", "made_on", "measured_here", "run", "stamped"]
 
@@ -15,7 +15,7 @@ def run(main: Callable[[], None]) -> None:
     """``main``, whose mistakes and interrupts end in a line."""
     try:
         main()
-    except UserError as error:
+    except (ToolError, UserError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on from here")

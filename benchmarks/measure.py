@@ -23,7 +23,7 @@ from hwgen.report import record
 from hwgen.sim.verilator import build_binary
 from hwgen.synth import LARGE, route, synthesise
 from hwgen.synth.route import FAMILIES as ROUTED
-from hwgen.synth.tools import Overrun
+from hwgen.synth.tools import Overrun, TooLarge
 
 __all__ = ["Bench", "Prepared", "prepare"]
 
@@ -131,15 +131,18 @@ class Bench:
             "cycles_per_second": round(found.free.cycles / found.free.seconds),
         }
 
-    def _synthesise(self, folder: Path, planned: Plan) -> dict:
+    def _synthesise(self, folder: Path, planned: Plan) -> dict | None:
         start, apart = perf_counter(), planned.area.lut > LARGE
-        area = synthesise(
-            folder / "rtl",
-            "accelerator",
-            planned.board.family,
-            lambda what: self.progress(f"{self.name}: Yosys, {what}"),
-            apart,
-        )
+        try:
+            area = synthesise(
+                folder / "rtl",
+                "accelerator",
+                planned.board.family,
+                lambda what: self.progress(f"{self.name}: Yosys, {what}"),
+                apart,
+            )
+        except TooLarge:
+            return None
         return {"area": asdict(area), "seconds": round(perf_counter() - start, 1)}
 
     def _route(self, folder: Path, planned: Plan) -> dict | None:
@@ -161,13 +164,13 @@ class Bench:
         return found | {"seconds": round(perf_counter() - start, 1)}
 
     def _result(self, planned: Plan, seconds: dict[str, float], found: dict) -> dict:
-        board, routed = planned.board, found.get("routed")
+        board, routed, made = planned.board, found.get("routed"), found["synthesised"]
         simulated = found["simulated"]
         clock = routed["clock_mhz"] if routed else board.clock_mhz
         seconds = seconds | {
             "quantise_and_accuracy": round(self.prepared.seconds, 1),
             "simulator": found["simulator"]["seconds"],
-            "synthesise": found["synthesised"]["seconds"],
+            "synthesise": made["seconds"] if made else None,
             "route": routed["seconds"] if routed else None,
         }
         return {
@@ -184,7 +187,7 @@ class Bench:
             "area": {
                 "board": {name: getattr(board, name) for name in asdict(Area())},
                 "estimated": asdict(planned.area),
-                "synthesised": found["synthesised"]["area"],
+                "synthesised": made["area"] if made else None,
             },
             "clock": {
                 "assumed_mhz": board.clock_mhz,

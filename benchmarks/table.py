@@ -23,8 +23,9 @@ def markdown(found: Mapping) -> str:
         + ", ".join(f"{name} {found['tools'][name]}" for name in TOOLS)
         + ".",
         "",
-        f"Designs of more than {LARGE:,} LUTs are synthesised stage by stage, others as a whole. A "
-        "clock that is assumed was not checked by any tool; nextpnr is given an hour. Seconds to "
+        f"Designs of more than {LARGE:,} LUTs are synthesised stage by stage, others whole; not at "
+        "all where that needs more than the 4 GB that Yosys has in WebAssembly. A clock that is "
+        "assumed was not checked by any tool; nextpnr is given an hour. Seconds to "
         "build the simulator: from nothing, Verilator's own library included. Frames simulated a "
         "second: without stalls, every layer's stream compared with the golden model.",
     ]
@@ -59,8 +60,11 @@ def _cycles(board: Mapping, key: str) -> str:
 def _area(name: str) -> Callable[[Mapping], str]:
     def text(board: Mapping) -> str:
         area = board["area"]
-        estimated, real = area["estimated"][name], area["synthesised"][name]
-        share = 100 * real / area["board"][name]
+        estimated, made = area["estimated"][name], area["synthesised"]
+        share = 100 * (made or area["estimated"])[name] / area["board"][name]
+        if made is None:
+            return f"{estimated:,} / not synthesised, {share:.1f} % of the board"
+        real = made[name]
         return f"{estimated:,} / {real:,} ({_error(estimated, real)}), {share:.1f} % of the board"
 
     return text

@@ -20,7 +20,16 @@ from time import monotonic
 
 from hwgen.errors import Problem, ToolError, UserError
 
-__all__ = ["Overrun", "Progress", "ToolError", "nextpnr", "run", "yosys", "yosys_version"]
+__all__ = [
+    "Overrun",
+    "Progress",
+    "TooLarge",
+    "ToolError",
+    "nextpnr",
+    "run",
+    "yosys",
+    "yosys_version",
+]
 
 #: Called with a line of text whenever a tool starts on something new.
 Progress = Callable[[str], None]
@@ -41,11 +50,15 @@ class Overrun(ToolError):
     """A tool had not finished within its time."""
 
 
+class TooLarge(ToolError):
+    """A tool in WebAssembly gave up: it has 4 GB, whatever the machine has."""
+
+
 def run(
     command: list[str], folder: Path, progress: Progress | None = None, limit: float = inf
 ) -> None:
     """Run ``command`` in ``folder``; ToolError unless it returns 0, Overrun unless it does within
-    ``limit`` seconds."""
+    ``limit`` seconds, and TooLarge where it runs in WebAssembly and has trapped."""
     tail: deque[str] = deque(maxlen=TAIL)
     with subprocess.Popen(
         command,
@@ -72,6 +85,11 @@ def run(
             watch.cancel()
     if process.returncode and monotonic() - began >= limit:
         raise Overrun(f"{command[0]} had not finished after {limit:g} seconds")
+    if process.returncode and any("wasmtime._trap" in line or "wasm trap" in line for line in tail):
+        raise TooLarge(
+            "the tool ended in a trap of WebAssembly, which has 4 GB: the design is too large for "
+            "it. Install Yosys and nextpnr as native programs, or plan for less (--fps)"
+        )
     if process.returncode:
         raise ToolError(f"{command[0]} returned {process.returncode}:\n{''.join(tail)}")
 

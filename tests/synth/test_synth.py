@@ -227,3 +227,15 @@ def test_a_tool_is_stopped_in_time(tmp_path):
     with pytest.raises(tools.Overrun, match=r"after 0\.2 seconds"):
         tools.run(sleep, tmp_path, limit=0.2)
     tools.run([sys.executable, "-c", "pass"], tmp_path, limit=60)
+
+
+def test_a_trap_says_what_to_do(tmp_path):
+    code = """
+import wasmtime
+store = wasmtime.Store()
+text = '(module (func (export "f") unreachable))'
+module = wasmtime.Module(store.engine, text)
+wasmtime.Instance(store, module, []).exports(store)["f"](store)
+"""
+    with pytest.raises(tools.TooLarge, match="4 GB: the design is too large"):
+        tools.run([sys.executable, "-c", code], tmp_path)
