@@ -21,7 +21,7 @@ from hwgen.frontend import (
     quantise_input,
 )
 from hwgen.integers import Integers, Progress, integers, silent
-from hwgen.manifest import read_manifest
+from hwgen.manifest import Manifest, read_manifest
 from hwgen.model import Data, Model, ModelLike, find
 from hwgen.network import Network, StoreError, load_network
 from hwgen.plan import Engines, Plan, PlanError, check_names, plan, plan_from_json
@@ -79,12 +79,13 @@ def build(
     frames = _frames(found, made)
     planned = plan(made.network, target, fps, progress, engine, max_port_width, frames)
     report = record.fresh(found.name, planned, asdict(made.decisions)) | made.report
-    manifest = write_build(
-        folder, found.name, made.network, planned, frames, report, force, progress
-    )
-    if ip:
-        write_ip(folder, manifest)
-    write_page(folder)
+
+    def finish(partial: Path, manifest: Manifest) -> None:
+        if ip:
+            write_ip(partial, manifest)
+        write_page(partial)
+
+    write_build(folder, found.name, made.network, planned, frames, report, force, progress, finish)
     return report
 
 

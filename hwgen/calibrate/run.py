@@ -206,7 +206,10 @@ def _read(out: Path) -> dict:
 
 
 def _write(file: Path, tree: Mapping, row: str | None = None) -> None:
-    """``tree`` as JSON: indented, or with a line for each ``row``."""
+    """``tree`` as JSON: indented, or with a line for each ``row``. An interrupt leaves the file
+    as it was."""
     text = json.dumps(tree, indent=None if row else 1) + "\n"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text.replace(row, f"\n{row}") if row else text)
+    partial = file.with_suffix(".part")
+    partial.write_text(text.replace(row, f"\n{row}") if row else text)
+    os.replace(partial, file)

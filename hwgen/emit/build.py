@@ -99,12 +99,14 @@ def write_build(
     report: Mapping,
     force: bool = False,
     progress: Callable[[str], None] = lambda what: None,
+    finish: Callable[[Path, Manifest], None] = lambda folder, manifest: None,
 ) -> Manifest:
     """Write the build directory of ``plan`` to ``folder`` and return its manifest.
 
     ``frames``, (N, *shape) of each input, integers, are what it will be simulated with; a few go
-    with their golden outputs into the user's bench. ``report`` is what is known so far. An
-    interrupt, or a full disk, leaves ``folder`` as it was. Raises UserError.
+    with their golden outputs into the user's bench. ``report`` is what is known so far. What
+    ``finish`` adds to the directory, which is not in its place yet, is part of it. An interrupt, or
+    a full disk, leaves ``folder`` as it was. Raises UserError.
     """
     check_target(folder, force)
     with _complete(folder) as partial:
@@ -139,6 +141,7 @@ def write_build(
         manifest = replace(manifest, hashes=hashes, versions=versions)
         (partial / "report.json").write_text(json.dumps(report, indent=1) + "\n")
         (partial / "manifest.json").write_text(manifest.to_json())
+        finish(partial, manifest)
     return manifest
 
 

@@ -139,6 +139,19 @@ def test_the_exchange_is_undone(run, stranger, monkeypatch):
     assert entries(stranger) - before <= {"__pycache__"} | _compiled(stranger)
 
 
+def test_while_the_page_is_written(run, stranger, monkeypatch):
+    """It is the last file of a build, and part of it."""
+    before = entries(stranger)
+
+    def interrupted(folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hwgen.flow.write_page", interrupted)
+    outcome = run("build", "nets.py:small", "--out", "new")
+    assert (outcome.code, outcome.err) == (130, SAYS)
+    assert entries(stranger) - before <= {"__pycache__"} | _compiled(stranger)
+
+
 def _compiled(folder: Path) -> set[str]:
     return {name for name in entries(folder) if "__pycache__" in name}
 
