@@ -64,7 +64,13 @@ def build(out, force, ip, as_json, **options):
     show_default=True,
     help="How often source and sink are idle in the second run.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the stalls.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 0x7FFFFFFF),
+    default=1,
+    show_default=True,
+    help="Of the stalls.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def sim(folder, as_json, **options):
     """Simulate BUILD and compare every stream of every layer with the golden model."""

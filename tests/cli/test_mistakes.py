@@ -116,6 +116,8 @@ USAGE = {
     "sim built --frames 1": "Error: Invalid value for '--frames': 1 is not in the range x>=2.",
     "sim built --stall 1": "Error: Invalid value for '--stall': 1.0 is not in the range "
     "0<=x<=0.95.",
+    "sim built --seed -1": "Error: Invalid value for '--seed': -1 is not in the range "
+    "0<=x<=2147483647.",
     "simulate": "Error: No such command 'simulate'. Did you mean 'estimate'?",
 }
 
