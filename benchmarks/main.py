@@ -40,6 +40,12 @@ def main() -> None:
     )
     parser.add_argument("--networks", default=",".join(models.names()), help="names, with commas")
     parser.add_argument("--boards", default=",".join(BOARDS), help="names, with commas")
+    parser.add_argument(
+        "--synth",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="synthesise and route, which takes most of the time",
+    )
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
     options = parser.parse_args()
     steps = Steps(WORK / "steps.json", options.fresh)
@@ -57,7 +63,8 @@ def main() -> None:
         for name in options.networks.split(","):
             prepared = prepare(name, BITS, progress)
             for board in options.boards.split(","):
-                measured = Bench(board, prepared, WORK, steps, progress, done).measure()
+                bench = Bench(board, prepared, WORK, steps, progress, done)
+                measured = bench.measure(options.synth)
                 keep(name, board, asdict(prepared.made.decisions), measured)
     print(f"wrote {RESULT} and {TABLE}")
 

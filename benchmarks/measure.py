@@ -71,16 +71,17 @@ class Bench:
         """Network and board."""
         return f"{self.prepared.model.name} on {self.board}"
 
-    def measure(self) -> dict:
-        """Everything that goes into the table."""
+    def measure(self, synth: bool) -> dict:
+        """Everything that goes into the table; areas and clocks if ``synth``."""
         folder, planned, seconds = self._build()
         digest = _digest(folder)
         step = {
             "simulator": lambda: self._simulator(folder),
             "simulated": lambda: self._simulate(folder),
-            "synthesised": lambda: self._synthesise(folder, planned),
         }
-        if planned.board.family in ROUTED:
+        if synth:
+            step["synthesised"] = lambda: self._synthesise(folder, planned)
+        if synth and planned.board.family in ROUTED:
             step["routed"] = lambda: self._route(folder, planned)
         found = {}
         for name, run in step.items():
@@ -164,7 +165,7 @@ class Bench:
         return found | {"seconds": round(perf_counter() - start, 1)}
 
     def _result(self, planned: Plan, seconds: dict[str, float], found: dict) -> dict:
-        board, routed, made = planned.board, found.get("routed"), found["synthesised"]
+        board, routed, made = planned.board, found.get("routed"), found.get("synthesised")
         simulated = found["simulated"]
         clock = routed["clock_mhz"] if routed else board.clock_mhz
         seconds = seconds | {

@@ -24,8 +24,9 @@ def markdown(found: Mapping) -> str:
         + ".",
         "",
         f"Designs of more than {LARGE:,} LUTs are synthesised stage by stage, others whole; not at "
-        "all where that needs more than the 4 GB that Yosys has in WebAssembly. A clock that is "
-        "assumed was not checked by any tool; nextpnr is given an hour. Seconds to "
+        "all where that needs more than the 4 GB that Yosys has in WebAssembly, or was not asked "
+        "for (`--no-synth`). A clock that is assumed was not checked by any tool; nextpnr is given "
+        "an hour. Seconds to "
         "build the simulator: from nothing, Verilator's own library included. Frames simulated a "
         "second: without stalls, every layer's stream compared with the golden model.",
     ]
