@@ -21,7 +21,7 @@ from hwgen.model import Model, find
 from hwgen.plan import Plan, plan
 from hwgen.report import record
 from hwgen.sim.verilator import build_binary
-from hwgen.synth import LARGE, route, synthesise
+from hwgen.synth import route, synthesise
 from hwgen.synth.route import FAMILIES as ROUTED
 from hwgen.synth.tools import Overrun, TooLarge
 
@@ -133,14 +133,14 @@ class Bench:
         }
 
     def _synthesise(self, folder: Path, planned: Plan) -> dict | None:
-        start, apart = perf_counter(), planned.area.lut > LARGE
+        start = perf_counter()
         try:
             area = synthesise(
                 folder / "rtl",
                 "accelerator",
                 planned.board.family,
                 lambda what: self.progress(f"{self.name}: Yosys, {what}"),
-                apart,
+                planned.area.lut,
             )
         except TooLarge:
             return None

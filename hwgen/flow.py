@@ -30,7 +30,7 @@ from hwgen.report import record
 from hwgen.report.page import write_page
 from hwgen.sim import Result, build_binary, check_stall
 from hwgen.sim import simulate as run_simulation
-from hwgen.synth import LARGE, synthesise
+from hwgen.synth import synthesise
 
 __all__ = ["Integers", "Simulated", "build", "estimate", "integers", "load_build", "simulate"]
 
@@ -268,8 +268,8 @@ def estimate(
 
 def _synthesised(folder: Path, planned: Plan, progress: Progress) -> dict:
     progress("Yosys")
-    apart = planned.area.lut > LARGE
-    measured = synthesise(folder / "rtl", "accelerator", planned.board.family, apart=apart)
+    family, luts = planned.board.family, planned.area.lut
+    measured = synthesise(folder / "rtl", "accelerator", family, luts=luts)
     return {"area": {"synthesized": asdict(measured)}}
 
 

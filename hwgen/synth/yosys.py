@@ -58,17 +58,19 @@ def synthesise(
     top: str,
     family: str,
     progress: tools.Progress | None = None,
-    apart: bool = False,
+    luts: int = 0,
 ) -> Area:
-    """Area of the Verilog in folder ``rtl``, with module ``top`` and all beneath it flattened; or,
-    with ``apart``, each module right beneath it, which takes less memory and, where modules hand
-    on registers, as many cells, give or take one in a hundred. Gates are made of the whole.
+    """Area of the Verilog in folder ``rtl``, with module ``top`` and all beneath it flattened.
+
+    Where more than ``LARGE`` LUTs are to be expected, as ``luts`` says, it is each module right
+    beneath ``top`` that is flattened. That takes less memory and, where modules hand on registers,
+    as many cells, give or take one in a hundred. Gates are made of the whole.
 
     ``family`` is one of ``board.FAMILIES``. ToolError when Yosys refuses the Verilog;
     UserError for odd file names; ValueError for a netlist with cells that we cannot count.
     """
     with workspace(rtl) as folder:
-        return netlist(folder, top, family, progress, apart)
+        return cells.count(count_cells(folder, top, family, progress, luts > LARGE), family)
 
 
 @contextmanager
@@ -89,15 +91,9 @@ def workspace(rtl: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def netlist(
-    folder: Path,
-    top: str,
-    family: str,
-    progress: tools.Progress | None = None,
-    apart: bool = False,
-) -> Area:
+def netlist(folder: Path, top: str, family: str, progress: tools.Progress | None = None) -> Area:
     """Area of a workspace, as ``count_cells`` synthesises it."""
-    return cells.count(count_cells(folder, top, family, progress, apart), family)
+    return cells.count(count_cells(folder, top, family, progress), family)
 
 
 def count_cells(

@@ -8,7 +8,7 @@ import pytest
 from hwgen.cost import Area, area
 from hwgen.errors import UserError
 from hwgen.primitives import Memory, Multiplier
-from hwgen.synth import ToolError, cells, route, synthesise, tools
+from hwgen.synth import LARGE, ToolError, cells, route, synthesise, tools
 from hwgen.synth.route import few_pins
 
 MULTIPLIERS = [(8, 1), (2, 2), (4, 4), (5, 4), (19, 18), (20, 18), (28, 18), (34, 34), (40, 10)]
@@ -122,7 +122,7 @@ endmodule
 def test_modules_apart_take_as_many_cells(tmp_path, family):
     text = "".join(STAGE.format(name=name) for name in ("first", "second")) + STAGES
     (tmp_path / "top.v").write_text(text)
-    whole, apart = (synthesise(tmp_path, "top", family, apart=apart) for apart in (False, True))
+    whole, apart = (synthesise(tmp_path, "top", family, luts=luts) for luts in (LARGE, LARGE + 1))
     assert whole.lut > 0 and whole.ff > 0
     assert apart == whole
 
